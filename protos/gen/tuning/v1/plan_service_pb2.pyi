@@ -607,24 +607,64 @@ class HandOut(_message.Message):
 Global___HandOut: _TypeAlias = HandOut  # noqa: Y015
 
 @_typing.final
+class WorkerClassStatus(_message.Message):
+    """How the workers of one class stand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_CLASS_FIELD_NUMBER: _builtins.int
+    LIVE_WORKERS_FIELD_NUMBER: _builtins.int
+    SLOTS_FIELD_NUMBER: _builtins.int
+    OUTSTANDING_FIELD_NUMBER: _builtins.int
+    worker_class: _builtins.str
+    """Is the class."""
+    live_workers: _builtins.int
+    """Counts sessions with a live lease."""
+    slots: _builtins.int
+    """Counts their slots."""
+    outstanding: _builtins.int
+    """Counts trials dispatched and not ended."""
+    def __init__(
+        self,
+        *,
+        worker_class: _builtins.str = ...,
+        live_workers: _builtins.int = ...,
+        slots: _builtins.int = ...,
+        outstanding: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["live_workers", b"live_workers", "outstanding", b"outstanding", "slots", b"slots", "worker_class", b"worker_class"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkerClassStatus: _TypeAlias = WorkerClassStatus  # noqa: Y015
+
+@_typing.final
 class HandOutTrialsResponse(_message.Message):
     """Lists messages to publish."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HAND_OUTS_FIELD_NUMBER: _builtins.int
+    WORKER_CLASSES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hand_outs(self) -> _containers.RepeatedCompositeFieldContainer[Global___HandOut]:
         """Lists the messages."""
+
+    @_builtins.property
+    def worker_classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___WorkerClassStatus]:
+        """Lists the classes with live workers."""
 
     def __init__(
         self,
         *,
         hand_outs: _abc.Iterable[Global___HandOut] | None = ...,
+        worker_classes: _abc.Iterable[Global___WorkerClassStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hand_outs", b"hand_outs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hand_outs", b"hand_outs", "worker_classes", b"worker_classes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
