@@ -1,0 +1,132 @@
+"""The one place where errors become gRPC status, and gRPC status errors again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+
+from services.core.errors import (
+    AlreadyExists,
+    Conflict,
+    CrescendoError,
+    CursorOutOfRange,
+    Exhausted,
+    FieldViolation,
+    InvalidRequest,
+    NotFound,
+    Unavailable,
+    WrongState,
+)
+
+DOMAIN = "crescendo"
+DETAILS_KEY = "grpc-status-details-bin"
+
+# The library limits metadata to 8 KiB: a thousand violations must not turn into a transport error.
+_MAX_VIOLATIONS = 40
+_MAX_TEXT = 600
+
+_CODES: dict[type[CrescendoError], StatusCode] = {
+    InvalidRequest: StatusCode.INVALID_ARGUMENT,
+    NotFound: StatusCode.NOT_FOUND,
+    AlreadyExists: StatusCode.ALREADY_EXISTS,
+    WrongState: StatusCode.FAILED_PRECONDITION,
+    Conflict: StatusCode.ABORTED,
+    CursorOutOfRange: StatusCode.OUT_OF_RANGE,
+    Exhausted: StatusCode.RESOURCE_EXHAUSTED,
+    Unavailable: StatusCode.UNAVAILABLE,
+}
+_KINDS = {code: kind for kind, code in _CODES.items()}
+
+
+def status_code(error: CrescendoError) -> StatusCode:
+    """Gives the gRPC code for an error; INTERNAL for a kind without one."""
+    for kind in type(error).__mro__:
+        if kind in _CODES:
+            return _CODES[kind]
+    return StatusCode.INTERNAL
+
+
+def to_status(error: CrescendoError) -> Status:
+    """Makes a google.rpc.Status with ErrorInfo and, where they apply, BadRequest and RetryInfo."""
+    details = [ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
+    status = Status(
+        code=_number(status_code(error)),
+        message=_clip(error.message, 2000),
+        details=[_pack(each) for each in details],
+    )
+    if isinstance(error, InvalidRequest):
+        shown = error.violations[:_MAX_VIOLATIONS]
+        bad = BadRequest(
+            field_violations=[
+                BadRequest.FieldViolation(
+                    field=_clip(each.field, 200), description=_clip(each.description, _MAX_TEXT)
+                )
+                for each in shown
+            ]
+        )
+        left = len(error.violations) - len(shown)
+        if left > 0:
+            bad.field_violations.add(field="", description=f"and {left} more violations")
+        status.details.append(_pack(bad))
+    if isinstance(error, Exhausted):
+        delay = Duration()
+        delay.FromNanoseconds(int(error.retry_seconds * 1e9))
+        status.details.append(_pack(RetryInfo(retry_delay=delay)))
+    return status
+
+
+def from_rpc_error(error: AioRpcError) -> CrescendoError:
+    """Makes the error a server raised from what its client received.
+
+    A deadline that passed counts as Unavailable: whether the call was executed is not known.
+    """
+    code = error.code()
+    text = error.details() or code.name
+    status = _status_of(error)
+    reason: str | None = None
+    metadata: dict[str, str] = {}
+    violations: list[FieldViolation] = []
+    for detail in status.details if status else []:
+        info, bad = ErrorInfo(), BadRequest()
+        if detail.Unpack(info):
+            reason, metadata = info.reason, dict(info.metadata)
+        elif detail.Unpack(bad):
+            violations = [
+                FieldViolation(field=each.field, description=each.description)
+                for each in bad.field_violations
+            ]
+    if code is StatusCode.INVALID_ARGUMENT:
+        return InvalidRequest(violations or [FieldViolation(field="", description=text)])
+    if code in (StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED):
+        return Unavailable(f"no answer in time: {text}", reason="NO_ANSWER")
+    kind = _KINDS.get(code, CrescendoError)
+    return kind(text, reason=reason, metadata=metadata)
+
+
+def _status_of(error: AioRpcError) -> Status | None:
+    metadata: Any = error.trailing_metadata()
+    for key, value in metadata or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            return Status.FromString(value)
+    return None
+
+
+def _pack(message: ErrorInfo | BadRequest | RetryInfo) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(message)
+    return packed
+
+
+def _number(code: StatusCode) -> int:
+    value: tuple[int, str] = code.value
+    return value[0]
+
+
+def _clip(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
