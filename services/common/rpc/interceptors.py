@@ -17,7 +17,7 @@ from services.core.errors import CrescendoError
 logger = structlog.get_logger()
 
 
-class ErrorInterceptor(ServerInterceptor[Any, Any]):
+class ErrorInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Turns errors into status: known kinds with details, all others INTERNAL with an id and no internals."""
 
     async def intercept_service(

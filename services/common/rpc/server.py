@@ -57,7 +57,7 @@ class RpcServer:
                 ("grpc.so_reuseport", 0),
             ],
         )
-        self._health = health.aio.HealthServicer()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for _, register in services:
             register(self._server)
