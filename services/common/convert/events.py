@@ -229,9 +229,7 @@ def payload_from_proto(message: pb.Event) -> Payload:  # noqa: PLR0911, PLR0912 
                 raise ValueError("a BestImproved event names no trial")
             return BestImproved(best=best)
         case "orchestration_reopened":
-            return OrchestrationReopened(
-                total_trials=message.orchestration_reopened.total_trials
-            )
+            return OrchestrationReopened(total_trials=message.orchestration_reopened.total_trials)
         case "notice":
             notice = message.notice
             return Notice(

@@ -17,12 +17,12 @@ _COLUMN_KINDS = {
 _KINDS_BY_PROTO = {number: kind for kind, number in _COLUMN_KINDS.items()}
 
 
-def column_kind_to_proto(kind: ColumnKind) -> pb.ColumnKind:
+def column_kind_to_proto(kind: ColumnKind) -> pb.ColumnKind.ValueType:
     """Encodes a column kind."""
     return _COLUMN_KINDS[kind]
 
 
-def column_kind_from_proto(number: pb.ColumnKind) -> ColumnKind:
+def column_kind_from_proto(number: pb.ColumnKind.ValueType) -> ColumnKind:
     """Decodes a column kind.
 
     Raises: ValueError: the number names none.

@@ -19,9 +19,7 @@ def request_key_from_proto(message: pb.RequestKey) -> RequestKey | None:
     """Decodes a request's identity; the empty message is None."""
     if not message.request_id:
         return None
-    return RequestKey(
-        rpc=message.rpc, request_id=message.request_id, body_hash=message.body_hash
-    )
+    return RequestKey(rpc=message.rpc, request_id=message.request_id, body_hash=message.body_hash)
 
 
 def tuning_run_plan_to_proto(plan: TuningRunPlan) -> pb.TuningRunPlan:

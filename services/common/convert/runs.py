@@ -13,12 +13,12 @@ _STATES = {each: pb.LifecycleState.Value(f"LIFECYCLE_STATE_{each.name}") for eac
 _STATES_BY_PROTO = {number: each for each, number in _STATES.items()}
 
 
-def lifecycle_state_to_proto(state: LifecycleState) -> pb.LifecycleState:
+def lifecycle_state_to_proto(state: LifecycleState) -> pb.LifecycleState.ValueType:
     """Encodes a state."""
     return _STATES[state]
 
 
-def lifecycle_state_from_proto(number: pb.LifecycleState) -> LifecycleState:
+def lifecycle_state_from_proto(number: pb.LifecycleState.ValueType) -> LifecycleState:
     """Decodes a state.
 
     Raises: ValueError: the number names none.

@@ -26,12 +26,12 @@ _KINDS = {each: pb.FailureKind.Value(f"FAILURE_KIND_{each.name}") for each in Fa
 _KINDS_BY_PROTO = {number: each for each, number in _KINDS.items()}
 
 
-def trial_state_to_proto(state: TrialState) -> pb.TrialState:
+def trial_state_to_proto(state: TrialState) -> pb.TrialState.ValueType:
     """Encodes a trial's state."""
     return _STATES[state]
 
 
-def trial_state_from_proto(number: pb.TrialState) -> TrialState:
+def trial_state_from_proto(number: pb.TrialState.ValueType) -> TrialState:
     """Decodes a trial's state.
 
     Raises: ValueError: the number names none.
@@ -42,12 +42,12 @@ def trial_state_from_proto(number: pb.TrialState) -> TrialState:
         raise ValueError(f"{number} is no trial state") from None
 
 
-def failure_kind_to_proto(kind: FailureKind) -> pb.FailureKind:
+def failure_kind_to_proto(kind: FailureKind) -> pb.FailureKind.ValueType:
     """Encodes a failure's kind."""
     return _KINDS[kind]
 
 
-def failure_kind_from_proto(number: pb.FailureKind) -> FailureKind:
+def failure_kind_from_proto(number: pb.FailureKind.ValueType) -> FailureKind:
     """Decodes a failure's kind; one this version does not know is an EXCEPTION."""
     return _KINDS_BY_PROTO.get(number, FailureKind.EXCEPTION)
 

@@ -86,7 +86,9 @@ def json_from_proto(message: struct_pb2.Value) -> JsonValue:
         case "list_value":
             return [json_from_proto(each) for each in message.list_value.values]
         case "struct_value":
-            return {name: json_from_proto(each) for name, each in message.struct_value.fields.items()}
+            return {
+                name: json_from_proto(each) for name, each in message.struct_value.fields.items()
+            }
         case _:
             return None
 
@@ -105,7 +107,9 @@ def json_to_proto(value: object) -> struct_pb2.Value:
     if isinstance(value, str):
         return struct_pb2.Value(string_value=value)
     if isinstance(value, list | tuple):
-        return struct_pb2.Value(list_value=ListValue(values=[json_to_proto(each) for each in value]))
+        return struct_pb2.Value(
+            list_value=ListValue(values=[json_to_proto(each) for each in value])
+        )
     if isinstance(value, dict):
         fields = {str(name): json_to_proto(each) for name, each in value.items()}
         return struct_pb2.Value(struct_value=Struct(fields=fields))
@@ -114,9 +118,7 @@ def json_to_proto(value: object) -> struct_pb2.Value:
 
 def grid_from_proto(grid: Mapping[str, ListValue]) -> dict[str, list[JsonValue]]:
     """Decodes `map<string, ListValue>`: parameter name → values as JSON."""
-    return {
-        name: [json_from_proto(each) for each in grid[name].values] for name in sorted(grid)
-    }
+    return {name: [json_from_proto(each) for each in grid[name].values] for name in sorted(grid)}
 
 
 def grids_from_proto(grids: Mapping[str, Struct]) -> dict[str, dict[str, JsonValue]]:

@@ -22,7 +22,9 @@ class ErrorInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic 
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         """Wraps the method's handler, whichever of the four kinds it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -27,9 +28,12 @@ from services.core.errors import (
 DOMAIN = "crescendo"
 DETAILS_KEY = "grpc-status-details-bin"
 
-# The library limits metadata to 8 KiB: a thousand violations must not turn into a transport error.
-_MAX_VIOLATIONS = 40
-_MAX_TEXT = 600
+# Clients refuse more than 8 KiB of metadata by default, text and details together: a thousand
+# violations must not turn into a transport error.
+_MAX_MESSAGE = 1_000
+_MAX_DETAILS_BYTES = 5_000
+_FIELD_LENGTH = 120
+_DESCRIPTION_LENGTHS = (600, 160)
 
 _CODES: dict[type[CrescendoError], StatusCode] = {
     InvalidRequest: StatusCode.INVALID_ARGUMENT,
@@ -57,23 +61,11 @@ def to_status(error: CrescendoError) -> Status:
     details = [ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
     status = Status(
         code=_number(status_code(error)),
-        message=_clip(error.message, 2000),
+        message=_clip(error.message, _MAX_MESSAGE),
         details=[_pack(each) for each in details],
     )
     if isinstance(error, InvalidRequest):
-        shown = error.violations[:_MAX_VIOLATIONS]
-        bad = BadRequest(
-            field_violations=[
-                BadRequest.FieldViolation(
-                    field=_clip(each.field, 200), description=_clip(each.description, _MAX_TEXT)
-                )
-                for each in shown
-            ]
-        )
-        left = len(error.violations) - len(shown)
-        if left > 0:
-            bad.field_violations.add(field="", description=f"and {left} more violations")
-        status.details.append(_pack(bad))
+        status.details.append(_pack(_bad_request(error.violations)))
     if isinstance(error, Exhausted):
         delay = Duration()
         delay.FromNanoseconds(int(error.retry_seconds * 1e9))
@@ -107,6 +99,27 @@ def from_rpc_error(error: AioRpcError) -> CrescendoError:
         return Unavailable(f"no answer in time: {text}", reason="NO_ANSWER")
     kind = _KINDS.get(code, CrescendoError)
     return kind(text, reason=reason, metadata=metadata)
+
+
+def _bad_request(violations: Sequence[FieldViolation]) -> BadRequest:
+    """Lists all violations, with shorter texts where they are many; past the room there is, counts them."""
+    for length in _DESCRIPTION_LENGTHS:
+        bad = BadRequest(
+            field_violations=[
+                BadRequest.FieldViolation(
+                    field=_clip(each.field, _FIELD_LENGTH),
+                    description=_clip(each.description, length),
+                )
+                for each in violations
+            ]
+        )
+        if bad.ByteSize() <= _MAX_DETAILS_BYTES:
+            return bad
+    while bad.ByteSize() > _MAX_DETAILS_BYTES:
+        del bad.field_violations[len(bad.field_violations) * 9 // 10 :]
+    left = len(violations) - len(bad.field_violations)
+    bad.field_violations.add(field="", description=f"and {left} more violations")
+    return bad
 
 
 def _status_of(error: AioRpcError) -> Status | None:

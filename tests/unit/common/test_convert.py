@@ -1,0 +1,424 @@
+"""Whatever the core can say, protobuf carries there and back unchanged, through bytes."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.convert.events import event_from_proto, event_to_proto
+from services.common.convert.objectives import evaluation_from_proto, evaluation_to_proto
+from services.common.convert.plans import plan_from_proto, plan_to_proto
+from services.common.convert.runs import orchestration_from_proto, orchestration_to_proto
+from services.common.convert.spaces import (
+    parameter_from_proto,
+    space_from_proto,
+    space_to_proto,
+)
+from services.common.convert.trials import (
+    new_trial_from_proto,
+    new_trial_to_proto,
+    trial_from_proto,
+    trial_result_from_proto,
+    trial_result_to_proto,
+    trial_to_proto,
+)
+from services.common.convert.values import (
+    assignment_from_proto,
+    assignment_to_proto,
+    json_from_proto,
+    json_to_proto,
+    value_from_proto,
+    value_to_proto,
+)
+from services.core import event as events
+from services.core import run as runs
+from services.core.objective import ColumnKind, EvaluationSpec, Step
+from services.core.plan import LifecycleState, Plan, StagePlan, TuningRunPlan
+from services.core.refinement import ParameterRefinement, Refinement
+from services.core.space import (
+    Choices,
+    Domain,
+    Fixed,
+    FloatRange,
+    Grid,
+    IntRange,
+    Parameter,
+    SearchSpace,
+    Value,
+)
+from services.core.trial import (
+    Failure,
+    FailureKind,
+    NewTrial,
+    SplitScores,
+    Trial,
+    TrialKey,
+    TrialResult,
+    TrialState,
+)
+from tuning.v1 import event_pb2, search_space_pb2
+
+# hypothesis wants naive bounds and adds the zone itself.
+_NAIVE_START = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+_NAIVE_END = datetime(2100, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+_names = st.text(min_size=1, max_size=12)
+_floats = st.floats(allow_nan=False, allow_infinity=False)
+_ints = st.integers(min_value=-(2**63), max_value=2**63 - 1)
+_counts = st.integers(min_value=0, max_value=2**31 - 1)
+_scalars = st.one_of(st.none(), st.booleans(), _ints, _floats, st.text(max_size=8))
+_values: st.SearchStrategy[Value] = st.one_of(_scalars, st.lists(_scalars, max_size=4).map(tuple))
+_value_tuples = st.lists(_values, min_size=1, max_size=4).map(tuple)
+_domains: st.SearchStrategy[Domain] = st.one_of(
+    st.builds(
+        FloatRange,
+        low=_floats,
+        high=_floats,
+        log=st.booleans(),
+        step=st.one_of(st.none(), _floats),
+    ),
+    st.builds(IntRange, low=_ints, high=_ints, log=st.booleans(), step=st.integers(1, 100)),
+    st.builds(Choices, values=_value_tuples),
+    st.builds(Fixed, value=_values),
+    st.builds(Grid, values=_value_tuples),
+)
+_parameters = st.builds(
+    Parameter, name=_names, domain=_domains, specials=st.one_of(st.just(()), _value_tuples)
+)
+_spaces = st.lists(_parameters, max_size=3, unique_by=lambda each: each.name).map(
+    lambda each: SearchSpace(parameters=tuple(sorted(each, key=lambda one: one.name)))
+)
+_assignments = st.dictionaries(_names, _values, max_size=4)
+_moments = st.datetimes(min_value=_NAIVE_START, max_value=_NAIVE_END, timezones=st.just(UTC))
+_failures = st.builds(Failure, kind=st.sampled_from(FailureKind), message=st.text(max_size=20))
+_split_scores = st.lists(_floats, max_size=5).map(tuple)
+_metrics = st.lists(st.builds(SplitScores, metric=_names, scores=_split_scores), max_size=2).map(
+    tuple
+)
+_bests = st.builds(
+    runs.BestTrial,
+    trial_number=_counts,
+    tuning_run_id=_names,
+    model_run_id=_names,
+    model_type=_names,
+    method=_names,
+    score=_floats,
+    parameters=_assignments,
+)
+_evaluations = st.builds(
+    EvaluationSpec,
+    dataset_id=_names,
+    dataset_hash=_names,
+    model_type=_names,
+    fixed_parameters=_assignments,
+    steps=st.lists(
+        st.builds(
+            Step,
+            type=_names,
+            name=_names,
+            parameters=_assignments,
+            columns=st.sampled_from(ColumnKind),
+        ),
+        max_size=2,
+    ).map(tuple),
+    cv_folds=st.integers(2, 20),
+    metrics=st.lists(_names, min_size=1, max_size=3).map(tuple),
+    random_state=st.integers(0, 2**32 - 1),
+    trial_timeout_seconds=st.one_of(st.none(), st.integers(1, 10**6).map(lambda n: n / 1000)),
+)
+_refinements = st.builds(
+    Refinement,
+    refinement_id=_counts,
+    orchestration_id=_names,
+    source_tuning_run_id=_names,
+    target_tuning_run_id=_names,
+    refinement_factor=_floats,
+    evidence_trial_numbers=st.lists(_counts, max_size=4).map(tuple),
+    best_trial_number=_counts,
+    parameters=st.lists(
+        st.builds(
+            ParameterRefinement,
+            name=_names,
+            before=_parameters,
+            after=_parameters,
+            rule=_names,
+            explanation=_names,
+        ),
+        max_size=2,
+    ).map(tuple),
+    space_before=_spaces,
+    space_after=_spaces,
+    summary=_names,
+)
+_states = st.sampled_from(LifecycleState)
+_payloads: st.SearchStrategy[events.Payload] = st.one_of(
+    st.builds(
+        events.OrchestrationChanged,
+        state=_states,
+        reason=_names,
+        message=_names,
+        final=st.booleans(),
+    ),
+    st.builds(
+        events.StageChanged,
+        stage_index=st.integers(0, 9),
+        tuning_run_id=_names,
+        state=_states,
+        planned_trials=_counts,
+    ),
+    st.builds(events.RefinementMade, refinement=_refinements),
+    st.builds(events.TrialsQueued, tuning_run_id=_names, first_number=_counts, count=_counts),
+    st.builds(
+        events.TrialStarted, number=_counts, attempt=_counts, worker=_names, tuning_run_id=_names
+    ),
+    st.builds(events.FoldScored, number=_counts, attempt=_counts, split=_counts, score=_floats),
+    st.builds(
+        events.TrialRequeued, number=_counts, attempt=_counts, cause=st.sampled_from(FailureKind)
+    ),
+    st.builds(
+        events.TrialFinished,
+        number=_counts,
+        attempt=_counts,
+        state=st.sampled_from(TrialState),
+        tuning_run_id=_names,
+        score=st.one_of(st.none(), _floats),
+        split_scores=_split_scores,
+        failure=st.one_of(st.none(), _failures),
+        duration_seconds=_floats,
+    ),
+    st.builds(events.BestImproved, best=_bests),
+    st.builds(events.OrchestrationReopened, total_trials=_counts),
+    st.builds(events.Notice, reason=_names, message=_names, tuning_run_id=_names),
+)
+
+
+def _typed(value: Value) -> object:
+    if isinstance(value, tuple):
+        return ("tuple", *(_typed(each) for each in value))
+    return (type(value), value)
+
+
+@given(_values)
+def test_a_value_keeps_its_type(value: Value) -> None:
+    sent = value_to_proto(value).SerializeToString()
+    received = value_from_proto(search_space_pb2.ParameterValue.FromString(sent))
+    assert _typed(received) == _typed(value)
+
+
+@given(_assignments)
+def test_an_assignment_comes_back(assignment: dict[str, Value]) -> None:
+    assert assignment_from_proto(assignment_to_proto(assignment)) == assignment
+
+
+@given(_spaces)
+def test_a_space_comes_back(space: SearchSpace) -> None:
+    assert space_from_proto(space_to_proto(space)) == space
+
+
+def test_a_parameter_without_a_domain_is_refused() -> None:
+    with pytest.raises(ValueError, match="no domain"):
+        parameter_from_proto(search_space_pb2.Parameter(name="C"))
+
+
+@given(_evaluations)
+def test_an_evaluation_comes_back(spec: EvaluationSpec) -> None:
+    assert evaluation_from_proto(evaluation_to_proto(spec)) == spec
+
+
+@given(_payloads, st.integers(1, 2**62), _moments)
+def test_an_event_comes_back(payload: events.Payload, sequence: int, occurred_at: datetime) -> None:
+    event = events.Event(
+        orchestration_id="o", sequence=sequence, occurred_at=occurred_at, payload=payload
+    )
+    sent = event_to_proto(event).SerializeToString()
+    assert event_from_proto(event_pb2.Event.FromString(sent)) == event
+
+
+def test_an_event_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="no payload"):
+        event_from_proto(event_pb2.Event(sequence=7))
+
+
+@given(
+    st.builds(
+        Trial,
+        orchestration_id=_names,
+        number=_counts,
+        tuning_run_id=_names,
+        stage_index=st.integers(0, 9),
+        state=st.sampled_from(TrialState),
+        attempt=_counts,
+        parameters=_assignments,
+        candidate_index=st.one_of(st.none(), _counts),
+        phase=_names,
+        suggestion_index=_counts,
+        suggested_at_sequence=_counts,
+        score=st.one_of(st.none(), _floats),
+        metrics=_metrics,
+        failure=st.one_of(st.none(), _failures),
+        worker=_names,
+        fit_seconds=_floats,
+        score_seconds=_floats,
+        queued_at=_moments,
+        started_at=st.one_of(st.none(), _moments),
+        finished_at=st.one_of(st.none(), _moments),
+    )
+)
+def test_a_trial_comes_back(trial: Trial) -> None:
+    assert trial_from_proto(trial_to_proto(trial)) == trial
+
+
+def test_a_missing_secondary_score_travels_as_nan() -> None:
+    result = TrialResult(
+        trial=TrialKey(orchestration_id="o", number=1, attempt=0),
+        state=TrialState.SUCCEEDED,
+        metrics=(SplitScores(metric="roc_auc", scores=(0.5, math.nan)),),
+    )
+    received = trial_result_from_proto(trial_result_to_proto(result))
+    assert received.metrics[0].scores[0] == 0.5
+    assert math.isnan(received.metrics[0].scores[1])
+
+
+@given(
+    st.builds(
+        TrialResult,
+        trial=st.builds(TrialKey, orchestration_id=_names, number=_counts, attempt=_counts),
+        state=st.sampled_from(TrialState),
+        metrics=_metrics,
+        failure=st.one_of(st.none(), _failures),
+        fit_seconds=_floats,
+        score_seconds=_floats,
+        duration_seconds=_floats,
+    )
+)
+def test_a_result_comes_back(result: TrialResult) -> None:
+    assert trial_result_from_proto(trial_result_to_proto(result)) == result
+
+
+@given(
+    st.builds(
+        NewTrial,
+        parameters=_assignments,
+        candidate_index=st.one_of(st.none(), _counts),
+        phase=_names,
+        suggestion_index=_counts,
+        suggested_at_sequence=_counts,
+    )
+)
+def test_a_new_trial_comes_back(trial: NewTrial) -> None:
+    assert new_trial_from_proto(new_trial_to_proto(trial)) == trial
+
+
+@given(_spaces, _evaluations)
+def test_a_plan_comes_back(space: SearchSpace, evaluation: EvaluationSpec) -> None:
+    plan = Plan(
+        workflow="progressive_search",
+        study_name="s",
+        stages=(
+            StagePlan(
+                method="bayesian",
+                tuning_runs=(
+                    TuningRunPlan(
+                        model_run_id="m",
+                        model_type="svm_classifier",
+                        space=space,
+                        trial_budget=None,
+                        planned_trials=3,
+                        total_combinations=None,
+                        evaluation=evaluation,
+                    ),
+                ),
+                max_active_tuning_runs=1,
+                refinement_factor=0.3,
+            ),
+        ),
+        scoring_metric="accuracy",
+        cv_folds=5,
+        random_state=42,
+        max_concurrent_trials=0,
+        notices=("A: b",),
+    )
+    assert plan_from_proto(plan_to_proto(plan, None, b"")) == plan
+
+
+@given(_spaces, st.one_of(st.none(), _bests), _moments)
+def test_an_orchestration_comes_back(
+    space: SearchSpace, best: runs.BestTrial | None, moment: datetime
+) -> None:
+    counts = runs.TrialCounts(
+        total=8, queued=1, running=1, succeeded=2, failed=1, pruned=1, cancelled=1
+    )
+    timings = runs.Timings(
+        created_at=moment, started_at=moment, duration_seconds=1.5, remaining_seconds=0.0
+    )
+    run = runs.TuningRun(
+        tuning_run_id="t",
+        orchestration_id="o",
+        stage_index=0,
+        model_run_id="m",
+        model_type="ridge",
+        method="grid_search",
+        method_used="grid_search",
+        state=LifecycleState.RUNNING,
+        reason="",
+        message="",
+        space=space,
+        original_space=space,
+        trial_budget=None,
+        total_combinations=8,
+        counts=counts,
+        best=best,
+        timings=timings,
+        metrics=("r2",),
+        cv_folds=5,
+        random_state=42,
+    )
+    stage = runs.Stage(
+        index=0,
+        method="grid_search",
+        state=LifecycleState.RUNNING,
+        reason="",
+        message="",
+        best_score=None if best is None else best.score,
+        counts=counts,
+        timings=timings,
+        tuning_runs=(run,),
+        max_active_tuning_runs=0,
+        refinement_factor=None,
+    )
+    orchestration = runs.Orchestration(
+        orchestration_id="o",
+        workflow="tuning",
+        state=LifecycleState.RUNNING,
+        reason="",
+        message="",
+        study_name="s",
+        counts=counts,
+        stages=(stage,),
+        best=best,
+        last_sequence=9,
+        timings=timings,
+        scoring_metric="r2",
+        cv_folds=5,
+        random_state=42,
+        max_concurrent_trials=3,
+    )
+    message = orchestration_to_proto(orchestration)
+    assert message.percentage == 62.5
+    assert orchestration_from_proto(message) == orchestration
+
+
+def test_json_values_come_back_with_every_number_a_float() -> None:
+    written = {"a": [1, 2.5, None, True, "x"], "b": {"c": 3}}
+    assert json_from_proto(json_to_proto(written)) == {
+        "a": [1.0, 2.5, None, True, "x"],
+        "b": {"c": 3.0},
+    }
+
+
+def test_something_without_a_json_form_is_refused() -> None:
+    with pytest.raises(TypeError, match="object has no JSON form"):
+        json_to_proto(object())
