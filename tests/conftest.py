@@ -1,0 +1,147 @@
+"""Fixtures and reporting shared by all tests: a real Postgres and a real RabbitMQ."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support.brokers import RabbitServer, delete_queues, find_rabbitmq, private_rabbitmq
+from tests.support.databases import (
+    PostgresServer,
+    embedded_postgres,
+    find_postgres,
+    random_database,
+)
+
+_POSTGRES_FIXTURES = frozenset({"postgres_dsn", "fresh_postgres_dsn"})
+
+
+class Backing:
+    """The servers of this test run, found or started once, stopped at its end."""
+
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+        self.postgres = find_postgres()
+        self.rabbitmq = find_rabbitmq()
+        self.not_run = 0
+        self._rabbitmq_tried = False
+
+    def need_postgres(self) -> PostgresServer:
+        if self.postgres is None:
+            self.postgres = self.stack.enter_context(embedded_postgres())
+        return self.postgres
+
+    def need_rabbitmq(self) -> RabbitServer | None:
+        if self.rabbitmq is None and not self._rabbitmq_tried:
+            self._rabbitmq_tried = True
+            self.rabbitmq = self.stack.enter_context(private_rabbitmq())
+        return self.rabbitmq
+
+
+_BACKING = pytest.StashKey[Backing]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_BACKING] = Backing()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    backing = config.stash[_BACKING]
+    postgres, rabbitmq = backing.postgres, backing.rabbitmq
+    return [
+        f"Postgres: {postgres.description if postgres else 'none answers: the wheel, if needed'}",
+        f"RabbitMQ: {rabbitmq.description if rabbitmq else 'none answers: a private one, if needed'}",
+    ]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanting = [item for item in items if _needs_rabbitmq(item)]
+    backing = config.stash[_BACKING]
+    if not wanting or config.option.collectonly or backing.need_rabbitmq() is not None:
+        return
+    backing.not_run = len(wanting)
+    config.hook.pytest_deselected(items=wanting)
+    items[:] = [item for item in items if not _needs_rabbitmq(item)]
+
+
+def _needs_rabbitmq(item: pytest.Item) -> bool:
+    named = item.get_closest_marker("rabbitmq") is not None
+    return named or "amqp_url" in getattr(item, "fixturenames", ())
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    backing = config.stash[_BACKING]
+    if backing.postgres is not None:
+        terminalreporter.write_line(f"Postgres used: {backing.postgres.description}")
+    if backing.rabbitmq is not None:
+        terminalreporter.write_line(f"RabbitMQ used: {backing.rabbitmq.description}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Where everything is expected to run, tests that did not are a failure.
+    if session.config.stash[_BACKING].not_run and os.environ.get("CI"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    backing = config.stash.get(_BACKING, None)
+    if backing is None:
+        return
+    backing.stack.close()
+    if backing.not_run:
+        error = "error: " if os.environ.get("CI") else ""
+        print(f"{error}RabbitMQ unavailable: {backing.not_run} tests not run")  # noqa: T201 (the run's last line)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> PostgresServer:
+    """The Postgres of this run, on which databases can be created."""
+    return request.config.stash[_BACKING].need_postgres()
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(postgres_server: PostgresServer) -> Iterator[str]:
+    """An empty database for the whole run, shared by its tests."""
+    with random_database(postgres_server) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def fresh_postgres_dsn(postgres_server: PostgresServer) -> Iterator[str]:
+    """An empty database for one test."""
+    with random_database(postgres_server) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def amqp_url(request: pytest.FixtureRequest) -> str:
+    """A real RabbitMQ; tests that ask for it are not run where none can be had."""
+    backing = request.config.stash[_BACKING]
+    server = backing.need_rabbitmq()
+    if server is None:
+        # Only for tests that ask at run time: all others were taken out at collection.
+        backing.not_run += 1
+        pytest.skip("RabbitMQ unavailable")
+    return server.url
+
+
+@pytest.fixture
+def worker_classes() -> list[str]:
+    """Worker classes whose queues the test may declare; append others to have them deleted too."""
+    return ["default"]
+
+
+@pytest.fixture
+def queue_prefix(amqp_url: str, worker_classes: list[str]) -> Iterator[str]:
+    """A prefix for the test's queues, which are deleted afterwards."""
+    prefix = f"crescendo-test-{uuid.uuid4().hex[:12]}"
+    yield prefix
+    delete_queues(amqp_url, prefix, worker_classes)
