@@ -1,0 +1,87 @@
+# Every target sets up what it needs; `make help` lists them. Works with make 3.81 (macOS) and newer.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.up-to-date
+IMPORT_ROOTS := .:protos/gen
+# The first interpreter that is new enough; override with `make PYTHON=/path/to/python setup`.
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3.14 python3; do \
+	command -v $$each >/dev/null 2>&1 || continue; \
+	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null || continue; \
+	echo $$each; break; done)
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo fmt lint types proto proto-check deploy-check test test-unit lock up down check clean
+
+help: ## Lists the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Makes .venv with the locked dependencies and this project; quick when up to date.
+
+$(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "error: no Python 3.11 to 3.14 found; install one, or name it: make PYTHON=/path/to/python setup" >&2; \
+		exit 1; fi
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
+		rm -rf $(VENV); \
+		echo "error: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; \
+		exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP) ## Runs a progressive search on real data with nothing else installed.
+	@$(BIN)/crescendo demo
+
+fmt: $(STAMP) ## Formats code and protos.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/buf format --write
+
+lint: $(STAMP) ## Checks format, style, layers and protos.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	PYTHONPATH=$(IMPORT_ROOTS) $(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+
+types: $(STAMP) ## Checks types.
+	$(BIN)/mypy
+
+proto: $(STAMP) ## Generates the stubs again.
+	sh deploy/protos.sh generate protos/gen
+
+proto-check: $(STAMP) ## Checks that the stubs are those of the protos, and that no client breaks.
+	sh deploy/protos.sh drift
+	sh deploy/protos.sh breaking
+
+deploy-check: $(STAMP) ## Checks the compose file and the Dockerfile.
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/hadolint Dockerfile
+
+test: $(STAMP) ## Runs all tests on a real Postgres and RabbitMQ, found or started.
+	$(BIN)/pytest
+
+test-unit: $(STAMP) ## Runs the tests that need no servers.
+	$(BIN)/pytest tests/unit -m "not slow"
+
+lock: $(STAMP) ## Resolves the dependencies again and pins them with their hashes.
+	$(COMPILE) --all-extras --group dev --output-file requirements/dev.txt
+	$(COMPILE) --extra embedded --constraint requirements/dev.txt --no-annotate --output-file requirements/runtime.txt
+	echo uv | $(BIN)/uv pip compile - --constraint requirements/dev.txt --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements/uv.txt
+
+up: ## Starts everything in containers; needs docker and POSTGRES_PASSWORD, RABBITMQ_PASSWORD.
+	docker compose up --build --detach --wait
+
+down: ## Stops the containers; their data stays.
+	docker compose down
+
+check: lint types proto-check deploy-check test ## Does what CI does.
+
+clean: ## Removes what was made, the virtual environment included.
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

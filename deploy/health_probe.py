@@ -1,0 +1,44 @@
+"""Asks the servers of this container's role whether they serve; exits 0 when all do.
+
+A worker has no server: its container is healthy while its process runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+_LISTEN_VARIABLES = {
+    "store": ("CRESCENDO_STORE_LISTEN", "CRESCENDO_STORE_INTERNAL_LISTEN"),
+    "coordinator": ("CRESCENDO_COORDINATOR_LISTEN",),
+    "worker": (),
+    "embedded": ("CRESCENDO_STORE_LISTEN", "CRESCENDO_COORDINATOR_LISTEN"),
+}
+
+
+def role_of_first_process() -> str:
+    """Reads the role from the command line of the container's first process."""
+    arguments = Path("/proc/1/cmdline").read_text().split("\0")
+    found = [each.removeprefix("services.") for each in arguments if each.startswith("services.")]
+    return found[0] if found else next(each for each in arguments if each in _LISTEN_VARIABLES)
+
+
+def is_serving(listen: str) -> bool:
+    """Asks the server that listens on this address, from inside the container."""
+    port = listen.rsplit(":", 1)[1]
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=3)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+if __name__ == "__main__":
+    names = _LISTEN_VARIABLES[role_of_first_process()]
+    sys.exit(0 if all(is_serving(os.environ[name]) for name in names) else 1)
