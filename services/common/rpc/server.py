@@ -11,8 +11,10 @@ from grpc_reflection.v1alpha import reflection
 
 from services.common.rpc.interceptors import ErrorInterceptor
 
-# A request larger than this is refused by the transport with RESOURCE_EXHAUSTED; uploads stream.
-MAX_REQUEST_BYTES = 4 * 1024 * 1024
+# A larger request is refused by the transport with RESOURCE_EXHAUSTED. Clients' requests are small
+# (uploads stream in pieces of 1 MiB, hence the room above it); services exchange batches.
+MAX_REQUEST_BYTES = 1024 * 1024 + 16 * 1024
+MAX_INTERNAL_REQUEST_BYTES = 16 * 1024 * 1024
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 # Keepalive alone takes a minute to find a frozen peer; a ping timeout of two seconds makes it seven.
@@ -36,6 +38,7 @@ class RpcServer:
         listen: `host:port`; port 0 takes a free one.
         services: full service names and how to register each on the server.
         reflection_enabled: whether tools such as grpcurl may ask for the schema.
+        max_request_bytes: size of the largest message the server takes.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class RpcServer:
         listen: str,
         services: Sequence[tuple[str, Register]],
         reflection_enabled: bool = True,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
     ) -> None:
         self._listen = listen
         self._names = [name for name, _ in services]
@@ -51,7 +55,7 @@ class RpcServer:
             interceptors=[ErrorInterceptor()],
             options=[
                 *KEEPALIVE_OPTIONS,
-                ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+                ("grpc.max_receive_message_length", max_request_bytes),
                 ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
                 # Two processes on one port would answer in turns, each with half of the truth.
                 ("grpc.so_reuseport", 0),
