@@ -27,7 +27,7 @@ ENV PATH=/opt/crescendo/bin:$PATH \
     CRESCENDO_COORDINATOR_LISTEN=0.0.0.0:50051 \
     CRESCENDO_WORKER_CACHE_DIR=/var/cache/crescendo \
     CRESCENDO_DATA_DIR=/var/lib/crescendo
-USER crescendo
+USER 10001:10001
 WORKDIR /home/crescendo
 VOLUME ["/var/cache/crescendo", "/var/lib/crescendo"]
 EXPOSE 50051 50052 50053

@@ -12,9 +12,9 @@ import pytest
 from tests.support.brokers import RabbitServer, delete_queues, find_rabbitmq, private_rabbitmq
 from tests.support.databases import (
     PostgresServer,
-    embedded_postgres,
     find_postgres,
     random_database,
+    wheel_postgres,
 )
 
 _POSTGRES_FIXTURES = frozenset({"postgres_dsn", "fresh_postgres_dsn"})
@@ -32,7 +32,7 @@ class Backing:
 
     def need_postgres(self) -> PostgresServer:
         if self.postgres is None:
-            self.postgres = self.stack.enter_context(embedded_postgres())
+            self.postgres = self.stack.enter_context(wheel_postgres())
         return self.postgres
 
     def need_rabbitmq(self) -> RabbitServer | None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import socket
-import threading
-from collections.abc import Awaitable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -41,30 +38,3 @@ def run_apart(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
     """
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
         return executor.submit(asyncio.run, coroutine).result()
-
-
-@contextlib.contextmanager
-def entered_apart(manager: AbstractAsyncContextManager[ResultT]) -> Iterator[ResultT]:
-    """Keeps an asynchronous context manager entered on a loop of its own in another thread."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        entered = asyncio.run_coroutine_threadsafe(_entered(manager), loop).result()
-        try:
-            yield entered
-        finally:
-            leaving = manager.__aexit__(None, None, None)
-            asyncio.run_coroutine_threadsafe(_awaited(leaving), loop).result()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def _awaited(leaving: Awaitable[bool | None]) -> None:
-    await leaving
-
-
-async def _entered(manager: AbstractAsyncContextManager[ResultT]) -> ResultT:
-    return await manager.__aenter__()

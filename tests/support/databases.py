@@ -13,7 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from tests.support.addresses import entered_apart, run_apart
+from services.embedded.postgres import embedded_postgres
+from tests.support.addresses import run_apart
 
 DEFAULT_DSN = "postgresql://postgres@127.0.0.1:5432/postgres"
 DSN_VARIABLE = "CRESCENDO_POSTGRES_DSN"
@@ -37,14 +38,14 @@ def find_postgres() -> PostgresServer | None:
 
 
 @contextlib.contextmanager
-def embedded_postgres() -> Iterator[PostgresServer]:
+def wheel_postgres() -> Iterator[PostgresServer]:
     """Starts a Postgres out of the wheel in a folder of its own."""
-    from services.embedded.postgres import running_postgres
-
-    # Its Unix user may be another one, which must be able to walk down to the data.
+    # Durability is not what tests of one process' lifetime need; speed is.
+    options = {"fsync": "off", "max_connections": "300"}
     with tempfile.TemporaryDirectory(prefix="crescendo-pg-", ignore_cleanup_errors=True) as folder:
+        # As root the server runs under another user, which must be able to walk down to its data.
         Path(folder).chmod(0o755)
-        with entered_apart(running_postgres(Path(folder) / "postgres")) as dsn:
+        with embedded_postgres(Path(folder), options=options) as dsn:
             version = run_apart(_version(dsn))
             yield PostgresServer(dsn=dsn, description=f"PostgreSQL {version} (embedded wheel)")
 
