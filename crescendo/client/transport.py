@@ -1,0 +1,97 @@
+"""Channels and calls: deadlines, retries of what may be repeated, errors decoded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+
+from crescendo.client.errors import CrescendoError, decode_error
+
+ResponseT = TypeVar("ResponseT")
+
+# Answers are small; a call that takes longer than this has met a dead server.
+_DEADLINE_SECONDS = 30.0
+_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+# Repeating these is harmless: reads, and creations, which carry a request id. TriggerNextStage is left
+# out: after an answer that was lost a second one would end the next stage too.
+_REPEATABLE = {
+    "tuning.v1.RunService": (),
+    "tuning.v1.DatasetService": ("GetDataset", "ListDatasets"),
+    "tuning.v1.ModelService": (),
+    "tuning.v1.TuningService": (),
+    "tuning.v1.OrchestrationService": (
+        "StartProgressiveSearch",
+        "StartMultiModelComparison",
+        "PauseOrchestration",
+        "ResumeOrchestration",
+        "CancelOrchestration",
+    ),
+}
+
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": service, "method": method} if method else {"service": service}
+                for service, methods in _REPEATABLE.items()
+                for method in methods or ("",)
+            ],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 3,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+
+_OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    # A frozen server is noticed in half a minute, also in the middle of a silent watch.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A service at an address; `name` and `address` appear in errors."""
+
+    name: str
+    address: str
+    channel: grpc.Channel
+
+    def call(self, method: Callable[..., ResponseT], request: Any) -> ResponseT:
+        """Calls a unary method with a deadline.
+
+        Raises:
+            CrescendoError: the call failed.
+        """
+        try:
+            return method(request, timeout=_DEADLINE_SECONDS)
+        except grpc.RpcError as error:
+            raise self.decode(error) from error
+
+    def decode(self, error: grpc.RpcError) -> CrescendoError:
+        """Makes the library's error from gRPC's."""
+        return decode_error(error, service=self.name, address=self.address)
+
+
+def connect(name: str, address: str) -> Peer:
+    """Opens a channel; nothing is sent before the first call."""
+    return Peer(
+        name=name, address=address, channel=grpc.insecure_channel(address, options=_OPTIONS)
+    )

@@ -1,0 +1,110 @@
+"""Parameter values between Python and the wire; 1, 1.0, True and "1" stay four different values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct
+from google.protobuf.struct_pb2 import Value as JsonValue
+
+from tuning.v1 import search_space_pb2 as space_pb
+
+Scalar: TypeAlias = None | bool | int | float | str
+Value: TypeAlias = Scalar | tuple[Scalar, ...]
+# What people hand in: lists are as good as tuples.
+GivenValue: TypeAlias = Scalar | Sequence[Scalar]
+Parameters: TypeAlias = Mapping[str, GivenValue]
+Grid: TypeAlias = Mapping[str, Sequence[GivenValue]]
+
+# Beyond this a JSON number loses its last digits.
+_LARGEST_JSON_INT = 2**53
+
+
+def value_from_proto(message: space_pb.ParameterValue) -> Value:
+    """Gives the Python value of a typed one; tuples become tuples."""
+    kind = message.WhichOneof("kind")
+    if kind == "tuple_value":
+        return tuple(_scalar(each) for each in message.tuple_value.items)
+    return _scalar(message)
+
+
+def parameters_from_proto(message: space_pb.Assignment) -> dict[str, Value]:
+    """Gives an assignment as a dict, sorted by name."""
+    return {name: value_from_proto(message.values[name]) for name in sorted(message.values)}
+
+
+def json_value(value: GivenValue) -> JsonValue:
+    """Makes the JSON form of a value; the server turns it into the type its parameter has.
+
+    Raises:
+        ValueError: a whole number is too large for JSON, or the type is none a parameter can have.
+    """
+    if value is None:
+        return JsonValue(null_value=NULL_VALUE)
+    if isinstance(value, bool):
+        return JsonValue(bool_value=value)
+    if isinstance(value, int):
+        if abs(value) > _LARGEST_JSON_INT:
+            raise ValueError(f"{value} is too large: whole numbers go up to 2^53")
+        return JsonValue(number_value=float(value))
+    if isinstance(value, float):
+        return JsonValue(number_value=value)
+    if isinstance(value, str):
+        return JsonValue(string_value=value)
+    if isinstance(value, Sequence):
+        return JsonValue(list_value=list_value(value))
+    raise ValueError(
+        f"{value!r} is a {type(value).__name__}; a parameter's value is None, a bool, an int, a"
+        " float, a str or a tuple of these"
+    )
+
+
+def list_value(values: Sequence[GivenValue]) -> ListValue:
+    """Makes the JSON form of a list of values."""
+    return ListValue(values=[json_value(each) for each in values])
+
+
+def grid_to_proto(grid: Grid | None) -> dict[str, ListValue]:
+    """Makes the JSON form of a grid: parameter → values."""
+    return {name: list_value(values) for name, values in (grid or {}).items()}
+
+
+def grid_to_struct(grid: Grid) -> Struct:
+    """Makes the JSON form of one of several grids."""
+    fields = {name: JsonValue(list_value=list_value(values)) for name, values in grid.items()}
+    return Struct(fields=fields)
+
+
+def python_value(message: JsonValue) -> Value:
+    """Gives the Python value of a JSON one; whole numbers become ints."""
+    kind = message.WhichOneof("kind")
+    if kind == "list_value":
+        return tuple(_json_scalar(each) for each in message.list_value.values)
+    return _json_scalar(message)
+
+
+def _json_scalar(message: JsonValue) -> Scalar:
+    kind = message.WhichOneof("kind")
+    if kind == "bool_value":
+        return message.bool_value
+    if kind == "string_value":
+        return message.string_value
+    if kind == "number_value":
+        number = message.number_value
+        return int(number) if number.is_integer() else number
+    return None
+
+
+def _scalar(message: space_pb.ParameterValue) -> Scalar:
+    match message.WhichOneof("kind"):
+        case "bool_value":
+            return message.bool_value
+        case "int_value":
+            return message.int_value
+        case "float_value":
+            return message.float_value
+        case "string_value":
+            return message.string_value
+        case _:
+            return None
