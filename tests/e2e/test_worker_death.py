@@ -1,0 +1,54 @@
+"""A worker that dies in the middle costs time, never a trial."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import StartCluster
+from tests.support.clients import Client
+from tuning.v1 import orchestration_pb2, trial_pb2
+
+
+@pytest.mark.slow
+def test_a_search_survives_kill_9_of_a_worker_with_the_right_number_of_trials(
+    start_cluster: StartCluster,
+) -> None:
+    cluster = start_cluster()
+    client = Client(
+        store_address=cluster.store_address, coordinator_address=cluster.coordinator_address
+    )
+    model_run_id = client.create_model_run("sklearn:digits", "random_forest_classifier")
+    started = client.start_progressive_search(
+        {
+            "model_run_id": model_run_id,
+            "initial_param_grid": {"n_estimators": [40, 80], "max_depth": [8, 12, None]},
+            "cv_folds": 3,
+            "n_iter_random": 6,
+            "n_iter_bayesian": 4,
+        }
+    )
+    with client.watcher(started.orchestration_id) as watcher:
+        # Both workers have taken part by then: the queue is shared evenly.
+        client.await_event(started.orchestration_id, "trial_finished", count=3)
+        victim = cluster.workers()[0]
+        children = psutil.Process(victim.pid).children(recursive=True)
+        victim.kill()
+
+    ended = client.get(started.orchestration_id)
+    assert ended.state == orchestration_pb2.LIFECYCLE_STATE_COMPLETED
+    assert (ended.counts.total, ended.counts.succeeded) == (16, 16)
+    trials = client.trials(started.orchestration_id)
+    assert [trial.number for trial in trials] == list(range(16))
+    assert all(trial.state == trial_pb2.TRIAL_STATE_SUCCEEDED for trial in trials)
+    finished = [
+        event.trial_finished.number
+        for event in watcher.events
+        if event.WhichOneof("payload") == "trial_finished"
+    ]
+    # Once each: the dead worker's trial was run again, and counted once.
+    assert sorted(finished) == list(range(16))
+    assert [event.sequence for event in watcher.events] == list(range(1, len(watcher.events) + 1))
+    _, alive = psutil.wait_procs(children, timeout=15)
+    assert not alive, "children of the killed worker live on"
+    client.close()
