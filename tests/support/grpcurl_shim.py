@@ -20,10 +20,10 @@ def main(arguments: list[str]) -> None:
     translated = [addresses.get(each, each) for each in arguments]
     real = os.environ.get("CRESCENDO_TEST_GRPCURL", "")
     if real:
-        os.execv(real, ["grpcurl", *translated])
+        os.execv(real, ["grpcurl", *translated])  # noqa: S606 (takes this process's place)
     buf = Path(sys.executable).with_name("buf")
     program = str(buf) if buf.exists() else shutil.which("buf") or "buf"
-    os.execv(program, ["buf", "curl", *_as_buf_curl(translated)])
+    os.execv(program, ["buf", "curl", *_as_buf_curl(translated)])  # noqa: S606 (as above)
 
 
 def _as_buf_curl(arguments: list[str]) -> list[str]:
