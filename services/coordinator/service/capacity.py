@@ -1,0 +1,28 @@
+"""How many trials the workers can run at once, as last heard from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.coordinator.ports import WorkerClassStatus
+
+
+class Capacity:
+    """Shared by dispatching, which hears, and conducting, which plans."""
+
+    def __init__(self) -> None:
+        self._classes: tuple[WorkerClassStatus, ...] = ()
+
+    @property
+    def slots(self) -> int:
+        """Slots of all live workers."""
+        return sum(each.slots for each in self._classes)
+
+    @property
+    def classes(self) -> tuple[WorkerClassStatus, ...]:
+        """The worker classes as last heard."""
+        return self._classes
+
+    def hear(self, classes: Sequence[WorkerClassStatus]) -> None:
+        """Takes note of how the workers stand."""
+        self._classes = tuple(classes)

@@ -1,0 +1,54 @@
+"""How many trials to keep open ahead of the workers."""
+
+from __future__ import annotations
+
+MODEL_BASED = frozenset({"bayesian"})
+
+_FEWEST_AHEAD = 64
+_MOST_AHEAD = 2_000
+_MOST_PER_CALL = 500
+
+
+def open_target(
+    method: str,
+    *,
+    slots: int,
+    active_runs: int,
+    max_concurrent: int,
+    mean_seconds: float | None,
+) -> int:
+    """Says how many trials of a tuning run should wait or run.
+
+    A model-based method suggests worse points the more results it does not know yet, so it has only as
+    many open as can run; shared with its neighbours. The others are to keep every slot busy: the store
+    hands out two batches of about a second of work per slot, and a third waits here.
+
+    Args:
+        slots: slots of live workers.
+        active_runs: model-based tuning runs of the orchestration that run now, this one included.
+        max_concurrent: the orchestration's limit; 0 for none.
+        mean_seconds: mean duration of the tuning run's trials; None while unknown.
+    """
+    if method in MODEL_BASED:
+        share = max(1, slots // max(1, active_runs))
+        return min(share, max_concurrent) if max_concurrent else share
+    per_batch = 1 if mean_seconds is None else max(1.0, 1.0 / max(mean_seconds, 1e-3))
+    return int(min(_MOST_AHEAD, max(_FEWEST_AHEAD, 3 * slots * per_batch)))
+
+
+def to_create(method: str, *, target: int, open_now: int, left: int) -> int:
+    """Says how many trials to create now.
+
+    Tops up in portions of a quarter of the target, so that quick trials do not cost a call each.
+
+    Args:
+        target: what `open_target` said.
+        left: trials the budget or the grid still allows.
+    """
+    missing = min(target - open_now, left)
+    if missing <= 0:
+        return 0
+    worthwhile = 1 if method in MODEL_BASED else max(1, target // 4)
+    if missing < worthwhile and missing != left:
+        return 0
+    return min(missing, _MOST_PER_CALL)

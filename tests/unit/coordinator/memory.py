@@ -1,0 +1,427 @@
+"""The coordinator's ports in memory: real enough to run whole searches on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from services.coordinator.ports import (
+    Closing,
+    CreatedTrials,
+    HandedOut,
+    HandOut,
+    SearcherLease,
+    TrialBatch,
+    TrialReference,
+    WorkerClassStatus,
+)
+from services.core.errors import Conflict, NotFound, Unavailable, WrongState
+from services.core.event import (
+    Event,
+    Notice,
+    OrchestrationChanged,
+    Payload,
+    RefinementMade,
+    StageChanged,
+    TrialFinished,
+    TrialsQueued,
+)
+from services.core.plan import LifecycleState, Plan
+from services.core.run import Orchestration, Stage, Timings, TrialCounts, TuningRun
+from services.core.trial import Failure, FailureKind, NewTrial, Trial, TrialState
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class MemoryLog:
+    """One orchestration's event log."""
+
+    def __init__(self, orchestration_id: str) -> None:
+        self.orchestration_id = orchestration_id
+        self.events: list[Event] = []
+        self.watches = 0
+        self._news = asyncio.Event()
+
+    @staticmethod
+    def notice(text: str) -> Notice:
+        return Notice(reason="TEST", message=text)
+
+    def append(self, *payloads: Payload) -> None:
+        for payload in payloads:
+            self.events.append(
+                Event(
+                    orchestration_id=self.orchestration_id,
+                    sequence=len(self.events) + 1,
+                    occurred_at=_NOW,
+                    payload=payload,
+                )
+            )
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def watch(
+        self, orchestration_id: str, *, after_sequence: int
+    ) -> AsyncIterator[Sequence[Event]]:
+        self.watches += 1
+        position = after_sequence
+        while True:
+            news = self._news
+            page = self.events[position:]
+            if page:
+                position = page[-1].sequence
+                yield page
+                last = page[-1].payload
+                if isinstance(last, OrchestrationChanged) and last.final:
+                    return
+            else:
+                await news.wait()
+
+
+class MemorySearchStore(MemoryLog):
+    """One orchestration with everything conducting needs; what the real store promises, it does.
+
+    `fail_next` raises Unavailable in that many of the coming writes, after they were executed.
+    """
+
+    def __init__(self, plan: Plan, *, slots: int = 2) -> None:
+        super().__init__("o-1")
+        self.trials: list[Trial] = []
+        self.plan = plan
+        self.slots = slots
+        self.epoch = 1
+        self.holder = ""
+        self.lost_answers = 0
+        self.closings: list[Closing] = []
+        self.notices: list[tuple[str, str]] = []
+        self.state = LifecycleState.RUNNING
+        self.runs: list[TuningRun] = []
+        self.factors = [stage.refinement_factor for stage in plan.stages]
+        for index, stage in enumerate(plan.stages):
+            for each in stage.tuning_runs:
+                self.runs.append(
+                    TuningRun(
+                        tuning_run_id=f"r-{len(self.runs)}",
+                        orchestration_id=self.orchestration_id,
+                        stage_index=index,
+                        model_run_id=each.model_run_id,
+                        model_type=each.model_type,
+                        method=stage.method,
+                        method_used=stage.method,
+                        state=LifecycleState.RUNNING if index == 0 else LifecycleState.PENDING,
+                        reason="",
+                        message="",
+                        space=each.space,
+                        original_space=each.space,
+                        trial_budget=each.trial_budget,
+                        total_combinations=each.total_combinations,
+                        counts=TrialCounts(total=each.planned_trials),
+                        best=None,
+                        timings=Timings(),
+                        metrics=each.evaluation.metrics,
+                        cv_folds=plan.cv_folds,
+                        random_state=plan.random_state,
+                    )
+                )
+        self.append(OrchestrationChanged(state=LifecycleState.RUNNING))
+
+    # --- Reading ---
+
+    async def get_orchestration(self, orchestration_id: str) -> Orchestration:
+        if orchestration_id != self.orchestration_id:
+            raise NotFound(f"no orchestration {orchestration_id}")
+        await asyncio.sleep(0)
+        runs = [self._counted(run) for run in self.runs]
+        stages = []
+        for index, stage in enumerate(self.plan.stages):
+            mine = tuple(run for run in runs if run.stage_index == index)
+            counts = sum((run.counts for run in mine), TrialCounts())
+            stages.append(
+                Stage(
+                    index=index,
+                    method=stage.method,
+                    state=self._stage_state(mine),
+                    reason="",
+                    message="",
+                    best_score=None,
+                    counts=counts,
+                    timings=Timings(),
+                    tuning_runs=mine,
+                    max_active_tuning_runs=stage.max_active_tuning_runs,
+                    refinement_factor=stage.refinement_factor,
+                )
+            )
+        return Orchestration(
+            orchestration_id=self.orchestration_id,
+            workflow=self.plan.workflow,
+            state=self.state,
+            reason="",
+            message="",
+            study_name="",
+            counts=sum((stage.counts for stage in stages), TrialCounts()),
+            stages=tuple(stages),
+            best=None,
+            last_sequence=len(self.events),
+            timings=Timings(),
+            scoring_metric=self.plan.scoring_metric,
+            cv_folds=self.plan.cv_folds,
+            random_state=self.plan.random_state,
+            max_concurrent_trials=self.plan.max_concurrent_trials,
+        )
+
+    async def list_trials(
+        self, tuning_run_id: str, *, states: Sequence[TrialState] = (), limit: int | None = None
+    ) -> list[Trial]:
+        await asyncio.sleep(0)
+        mine = [
+            trial
+            for trial in self.trials
+            if trial.tuning_run_id == tuning_run_id and (not states or trial.state in states)
+        ]
+        return mine[:limit]
+
+    @staticmethod
+    def _stage_state(runs: Sequence[TuningRun]) -> LifecycleState:
+        states = {run.state for run in runs}
+        for state in (LifecycleState.RUNNING, LifecycleState.PAUSED):
+            if state in states:
+                return state
+        if all(state.is_terminal for state in states):
+            done = LifecycleState.COMPLETED in states
+            return LifecycleState.COMPLETED if done else LifecycleState.FAILED
+        return LifecycleState.PENDING
+
+    def _counted(self, run: TuningRun) -> TuningRun:
+        states = [each.state for each in self.trials if each.tuning_run_id == run.tuning_run_id]
+        counts = TrialCounts(
+            total=run.counts.total,
+            queued=states.count(TrialState.QUEUED),
+            running=states.count(TrialState.RUNNING),
+            succeeded=states.count(TrialState.SUCCEEDED),
+            failed=states.count(TrialState.FAILED),
+            cancelled=states.count(TrialState.CANCELLED),
+        )
+        return replace(run, counts=counts)
+
+    # --- Searching ---
+
+    async def acquire_searchers(
+        self, coordinator_id: str, *, held: Sequence[str], max_new: int
+    ) -> list[SearcherLease]:
+        if self.holder != coordinator_id:
+            self.holder = coordinator_id
+            self.epoch += 1
+        return [
+            SearcherLease(
+                tuning_run_id=run.tuning_run_id,
+                orchestration_id=self.orchestration_id,
+                epoch=self.epoch,
+            )
+            for run in self.runs
+            if run.state is LifecycleState.RUNNING and self.state is LifecycleState.RUNNING
+        ]
+
+    async def release_searchers(self, coordinator_id: str, tuning_run_ids: Sequence[str]) -> None:
+        if self.holder == coordinator_id:
+            self.holder = ""
+
+    async def create_trials(
+        self, tuning_run_id: str, *, epoch: int, trials: Sequence[NewTrial]
+    ) -> CreatedTrials:
+        run = self._guard(tuning_run_id, epoch)
+        stored = {t.suggestion_index for t in self.trials if t.tuning_run_id == tuning_run_id}
+        first, created = len(self.trials), 0
+        for new in trials:
+            if new.suggestion_index in stored:
+                continue
+            created += 1
+            self.trials.append(
+                Trial(
+                    orchestration_id=self.orchestration_id,
+                    number=len(self.trials),
+                    tuning_run_id=tuning_run_id,
+                    stage_index=run.stage_index,
+                    state=TrialState.QUEUED,
+                    attempt=0,
+                    parameters=new.parameters,
+                    candidate_index=new.candidate_index,
+                    phase=new.phase,
+                    suggestion_index=new.suggestion_index,
+                    suggested_at_sequence=new.suggested_at_sequence,
+                )
+            )
+        if created:
+            self.append(
+                TrialsQueued(tuning_run_id=tuning_run_id, first_number=first, count=created)
+            )
+        self._lose_answer()
+        return CreatedTrials(first_number=first, created=created)
+
+    async def add_notice(
+        self, tuning_run_id: str, *, epoch: int, reason: str, message: str, method_used: str
+    ) -> None:
+        run = self._guard(tuning_run_id, epoch)
+        self.notices.append((reason, message))
+        self._put(replace(run, method_used=method_used))
+        self.append(Notice(reason=reason, message=message, tuning_run_id=tuning_run_id))
+
+    async def close_tuning_run(self, closing: Closing) -> Orchestration:
+        run = self._guard(closing.tuning_run_id, closing.epoch)
+        for event in self.events[closing.as_of_sequence :]:
+            payload = event.payload
+            if isinstance(payload, TrialFinished) and payload.tuning_run_id == run.tuning_run_id:
+                raise Conflict("a trial ended meanwhile")
+        self.closings.append(closing)
+        for trial in list(self.trials):
+            if trial.tuning_run_id == run.tuning_run_id and not trial.state.is_terminal:
+                self.finish(trial.number, state=TrialState.CANCELLED)
+        self._put(replace(run, state=closing.state, reason=closing.reason, message=closing.message))
+        self._announce(run.tuning_run_id, closing.state)
+        following = [each for each in self.runs if each.stage_index == run.stage_index + 1]
+        if closing.refinement is not None:
+            target = next(each for each in following if each.model_run_id == run.model_run_id)
+            self._put(
+                replace(
+                    target,
+                    space=closing.refinement.space_after,
+                    total_combinations=closing.next_total_combinations,
+                    counts=TrialCounts(total=closing.next_planned_trials),
+                )
+            )
+            self.append(RefinementMade(refinement=closing.refinement))
+        stage = [each for each in self.runs if each.stage_index == run.stage_index]
+        if all(each.state.is_terminal for each in stage):
+            won = any(each.state is LifecycleState.COMPLETED for each in stage)
+            if won and following:
+                for each in following:
+                    current = self._run(each.tuning_run_id)
+                    self._put(replace(current, state=LifecycleState.RUNNING))
+                    self._announce(each.tuning_run_id, LifecycleState.RUNNING)
+            else:
+                self.end(LifecycleState.COMPLETED if won else LifecycleState.FAILED)
+        self._lose_answer()
+        return await self.get_orchestration(self.orchestration_id)
+
+    def _guard(self, tuning_run_id: str, epoch: int | None) -> TuningRun:
+        run = self._run(tuning_run_id)
+        if epoch is not None and epoch != self.epoch:
+            raise Conflict("the lease is another's", reason="EPOCH_CHANGED")
+        if run.state is not LifecycleState.RUNNING:
+            raise WrongState(f"{tuning_run_id} is {run.state.value}")
+        return run
+
+    def _run(self, tuning_run_id: str) -> TuningRun:
+        return next(run for run in self.runs if run.tuning_run_id == tuning_run_id)
+
+    def _put(self, run: TuningRun) -> None:
+        self.runs = [run if each.tuning_run_id == run.tuning_run_id else each for each in self.runs]
+
+    def _announce(self, tuning_run_id: str, state: LifecycleState) -> None:
+        index = self._run(tuning_run_id).stage_index
+        self.append(StageChanged(stage_index=index, tuning_run_id=tuning_run_id, state=state))
+
+    def _lose_answer(self) -> None:
+        if self.lost_answers > 0:
+            self.lost_answers -= 1
+            raise Unavailable("the answer was lost")
+
+    # --- What workers and people do ---
+
+    def end(self, state: LifecycleState) -> None:
+        self.state = state
+        self.append(OrchestrationChanged(state=state, final=True))
+
+    def waiting(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.state is TrialState.QUEUED]
+
+    def finish(
+        self, number: int, score: float | None = None, *, state: TrialState | None = None
+    ) -> None:
+        trial = self.trials[number]
+        if state is None:
+            state = TrialState.FAILED if score is None else TrialState.SUCCEEDED
+        failure = None
+        if state is TrialState.FAILED:
+            failure = Failure(kind=FailureKind.EXCEPTION, message="it broke")
+        self.trials[number] = replace(trial, state=state, score=score, failure=failure)
+        self.append(
+            TrialFinished(
+                number=number,
+                attempt=trial.attempt,
+                state=state,
+                score=score,
+                failure=failure,
+                tuning_run_id=trial.tuning_run_id,
+                duration_seconds=0.001,
+            )
+        )
+
+
+class MemoryDispatchStore:
+    """Queued trials of one tuning run, and what was handed out."""
+
+    def __init__(self) -> None:
+        self.queued: list[int] = []
+        self.dispatched: list[int] = []
+        self.recalls: list[int] = []
+        self.down = False
+
+    async def hand_out_trials(self, coordinator_id: str) -> HandedOut:
+        if self.down:
+            raise Unavailable("the store is away")
+        numbers, self.queued = self.queued[:2], self.queued[2:]
+        self.dispatched.extend(numbers)
+        hand_outs = [
+            HandOut(
+                worker_class="default",
+                batch=TrialBatch(
+                    orchestration_id="o",
+                    tuning_run_id="r",
+                    trials=(TrialReference(number=number, attempt=0),),
+                ),
+            )
+            for number in numbers
+        ]
+        status = WorkerClassStatus(
+            worker_class="default", live_workers=1, slots=2, outstanding=len(self.dispatched)
+        )
+        return HandedOut(hand_outs=tuple(hand_outs), worker_classes=(status,))
+
+    async def recall_trials(self, batches: Sequence[TrialBatch]) -> int:
+        numbers = [each.number for batch in batches for each in batch.trials] or self.dispatched
+        numbers = list(numbers)
+        self.recalls.append(len(numbers))
+        self.dispatched = [number for number in self.dispatched if number not in numbers]
+        self.queued.extend(numbers)
+        return len(numbers)
+
+
+class MemoryTrialDispatcher:
+    """Queues in a list; `refuse` leaves that many publishes unconfirmed."""
+
+    def __init__(self) -> None:
+        self.published: list[int] = []
+        self.refuse = 0
+        self.down = False
+        self.listeners: list[Callable[[], None]] = []
+
+    async def publish(self, hand_outs: Sequence[HandOut]) -> list[bool]:
+        if self.down:
+            raise Unavailable("the broker is away")
+        answers = []
+        for hand_out in hand_outs:
+            sure = self.refuse <= 0
+            self.refuse -= 1
+            if sure:
+                self.published.extend(each.number for each in hand_out.batch.trials)
+            answers.append(sure)
+        return answers
+
+    async def depth(self, worker_class: str) -> int:
+        if self.down:
+            raise Unavailable("the broker is away")
+        return len(self.published)
+
+    def add_connected_listener(self, listener: Callable[[], None]) -> None:
+        self.listeners.append(listener)

@@ -1,0 +1,213 @@
+"""Conducting: whole searches on a store in memory, with answers lost and coordinators replaced."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from services.coordinator.adapters.searchers.registry import make_searcher
+from services.coordinator.ports import SearcherFailed, SearchTask, WorkerClassStatus
+from services.coordinator.service.bell import Bell
+from services.coordinator.service.capacity import Capacity
+from services.coordinator.service.conducting import Conductor
+from services.coordinator.service.following import Followers
+from services.coordinator.service.leasing import SearcherLeases
+from services.core.plan import LifecycleState, Plan
+from services.core.searcher import Suggestion
+from services.core.trial import Trial, TrialState
+from tests.unit.coordinator.memory import MemorySearchStore
+from tests.unit.coordinator.plans import (
+    bayesian_plan,
+    grid_plan,
+    progressive_plan,
+    random_plan,
+)
+
+
+class InlineSuggesting:
+    """Every searcher in this process; `failure` makes the model-based ones fail."""
+
+    def __init__(self) -> None:
+        self.failure = ""
+        self.most_pending = 0
+
+    async def suggest(
+        self, task: SearchTask, *, count: int, first_index: int, known: Sequence[Trial]
+    ) -> Sequence[Suggestion]:
+        if task.method == "bayesian":
+            pending = sum(not trial.state.is_terminal for trial in known)
+            self.most_pending = max(self.most_pending, pending + count)
+            if self.failure:
+                raise SearcherFailed(self.failure)
+        return make_searcher(task).ask(count=count, first_index=first_index, known=known)
+
+    def forget(self, tuning_run_id: str) -> None:
+        pass
+
+
+@asynccontextmanager
+async def coordinator(
+    store: MemorySearchStore, name: str = "c-1", *, slots: int = 2
+) -> AsyncIterator[InlineSuggesting]:
+    """Conducts everything `store` holds until the context is left."""
+    suggesting, capacity = InlineSuggesting(), Capacity()
+    capacity.hear(
+        [WorkerClassStatus(worker_class="default", live_workers=1, slots=slots, outstanding=0)]
+    )
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            leases = Bell()
+            conductor = Conductor(
+                store=store,
+                suggesting=suggesting,
+                followers=Followers(store, tasks),
+                capacity=capacity,
+                dispatch=Bell(),
+                leases=leases,
+            )
+            await SearcherLeases(
+                store=store,
+                coordinator_id=name,
+                conduct=conductor.conduct,
+                bell=leases,
+                tasks=tasks,
+            ).run()
+
+    task = asyncio.create_task(work())
+    try:
+        yield suggesting
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def score(trial: Trial) -> float:
+    """Best at C = 10, degree = 2."""
+    cost, degree = trial.parameters["C"], trial.parameters["degree"]
+    return 1.0 - abs(float(cost) - 10) / 1000 - abs(int(degree) - 2) / 10  # type: ignore[arg-type]
+
+
+async def work(
+    store: MemorySearchStore,
+    *,
+    until: Callable[[], bool] | None = None,
+    scored: Callable[[Trial], float | None] = score,
+) -> None:
+    """Finishes what waits, two at a time, until the orchestration has ended."""
+    async with asyncio.timeout(60):
+        while not store.state.is_terminal and not (until and until()):
+            for trial in store.waiting()[:2]:
+                store.finish(trial.number, scored(trial))
+            await asyncio.sleep(0.001)
+
+
+def by_suggestion(store: MemorySearchStore) -> list[tuple[int, int, str]]:
+    return [(t.stage_index, t.suggestion_index, str(t.parameters)) for t in store.trials]
+
+
+async def complete(plan: Plan) -> MemorySearchStore:
+    store = MemorySearchStore(plan)
+    async with coordinator(store):
+        await work(store)
+    return store
+
+
+async def test_a_grid_runs_every_point_once_and_ends() -> None:
+    store = await complete(grid_plan())
+    assert store.state is LifecycleState.COMPLETED
+    assert sorted(t.candidate_index for t in store.trials if t.candidate_index is not None) == [
+        *range(12)
+    ]
+    assert store.closings[0].reason == "SPACE_EXHAUSTED"
+
+
+async def test_a_random_search_spends_exactly_its_budget() -> None:
+    store = await complete(random_plan(9))
+    assert len(store.trials) == 9
+    assert store.closings[0].reason == "BUDGET_SPENT"
+
+
+async def test_a_random_search_larger_than_its_space_ends_with_the_space() -> None:
+    store = await complete(random_plan(40))
+    assert len({str(trial.parameters) for trial in store.trials}) == len(store.trials) == 12
+    assert store.closings[0].reason == "SPACE_EXHAUSTED"
+
+
+async def test_a_progressive_search_goes_through_three_refined_stages() -> None:
+    store = await complete(progressive_plan(n_random=6, n_bayesian=5))
+    assert [sum(t.stage_index == index for t in store.trials) for index in range(3)] == [12, 6, 5]
+    assert [closing.refinement is not None for closing in store.closings] == [True, True, False]
+    evidence = store.closings[1].refinement
+    assert evidence is not None
+    assert evidence.best_trial_number == evidence.evidence_trial_numbers[0]
+
+
+async def test_a_model_based_run_has_no_more_pending_than_slots() -> None:
+    store = MemorySearchStore(bayesian_plan(10))
+    async with coordinator(store, slots=3) as suggesting:
+        await work(store)
+    assert len(store.trials) == 10
+    assert suggesting.most_pending == 3
+
+
+async def test_a_limit_on_concurrent_trials_limits_what_is_pending() -> None:
+    store = MemorySearchStore(bayesian_plan(6, max_concurrent=1))
+    async with coordinator(store, slots=3) as suggesting:
+        await work(store)
+    assert suggesting.most_pending == 1
+
+
+async def test_a_searcher_that_fails_is_replaced_and_the_run_says_so() -> None:
+    store = MemorySearchStore(bayesian_plan(8))
+    async with coordinator(store) as suggesting:
+        suggesting.failure = "the matrix is singular"
+        await work(store)
+    assert store.state is LifecycleState.COMPLETED
+    assert len(store.trials) == 8
+    assert store.runs[0].method_used == "random_search"
+    (notice,) = store.notices
+    assert notice[0] == "METHOD_FELL_BACK"
+    assert "singular" in notice[1]
+
+
+async def test_a_run_whose_trials_all_fail_fails_with_the_most_frequent_message() -> None:
+    store = MemorySearchStore(progressive_plan(n_random=5, n_bayesian=5))
+    async with coordinator(store):
+        await work(store, scored=lambda _: None)
+    assert store.state is LifecycleState.FAILED
+    (closing,) = store.closings
+    assert closing.reason == "ALL_TRIALS_FAILED"
+    assert "it broke" in closing.message
+    assert len(store.trials) == 12
+
+
+async def test_answers_that_are_lost_after_the_store_acted_create_nothing_twice() -> None:
+    store = MemorySearchStore(progressive_plan(n_random=6, n_bayesian=5))
+    async with coordinator(store):
+        for number in (0, 12, 20):
+            store.lost_answers = 1
+            await work(store, until=lambda enough=number: len(store.trials) > enough)  # type: ignore[misc]
+        await work(store)
+    assert [sum(t.stage_index == index for t in store.trials) for index in range(3)] == [12, 6, 5]
+
+
+async def test_a_takeover_makes_the_same_trials_as_an_uninterrupted_search() -> None:
+    plan = progressive_plan(n_random=8, n_bayesian=6)
+    alone = MemorySearchStore(plan, slots=1)
+    async with coordinator(alone, slots=1):
+        await work(alone)
+    handed_over = MemorySearchStore(plan, slots=1)
+    for turn, enough in enumerate((5, 15, 22, 24, 1_000)):
+        async with coordinator(handed_over, f"c-{turn}", slots=1):
+            await work(handed_over, until=lambda: len(handed_over.trials) > enough)  # noqa: B023
+    assert by_suggestion(handed_over) == by_suggestion(alone)
+
+
+async def test_a_lease_that_another_took_ends_the_conductor_without_a_trace() -> None:
+    store = MemorySearchStore(grid_plan())
+    async with coordinator(store, "c-1"), coordinator(store, "c-2"):
+        await work(store)
+    assert len(store.trials) == 12
+    assert {trial.state for trial in store.trials} == {TrialState.SUCCEEDED}

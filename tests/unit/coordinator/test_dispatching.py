@@ -1,0 +1,101 @@
+"""Dispatching: what is queued reaches the queues, and what the broker lost reaches them again."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.coordinator.service.bell import Bell
+from services.coordinator.service.capacity import Capacity
+from services.coordinator.service.dispatching import Dispatching
+from services.core.errors import Unavailable
+from tests.unit.coordinator.memory import MemoryDispatchStore, MemoryTrialDispatcher
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.store = MemoryDispatchStore()
+        self.broker = MemoryTrialDispatcher()
+        self.clock = Clock()
+        self.capacity = Capacity()
+        self.dispatching = Dispatching(
+            store=self.store,
+            dispatcher=self.broker,
+            coordinator_id="c",
+            capacity=self.capacity,
+            bell=Bell(),
+            clock=self.clock,
+        )
+
+
+async def test_everything_queued_is_published_and_the_slots_are_heard() -> None:
+    bench = Bench()
+    bench.store.queued = [0, 1, 2, 3, 4]
+    await bench.dispatching.step()
+    assert bench.broker.published == [0, 1, 2, 3, 4]
+    assert bench.capacity.slots == 2
+
+
+async def test_what_was_not_confirmed_is_recalled_and_published_later() -> None:
+    bench = Bench()
+    bench.store.queued = [0, 1]
+    bench.broker.refuse = 1
+    await bench.dispatching.step()
+    assert bench.broker.published == [1]
+    assert bench.store.queued == [0]
+    await bench.dispatching.step()
+    assert bench.broker.published == [1, 0]
+
+
+async def test_with_the_broker_away_nothing_stays_marked_as_dispatched() -> None:
+    bench = Bench()
+    bench.store.queued = [0, 1, 2]
+    bench.broker.down = True
+    with pytest.raises(Unavailable):
+        await bench.dispatching.step()
+    assert bench.store.dispatched == []
+    assert sorted(bench.store.queued) == [0, 1, 2]
+
+
+async def test_a_new_connection_recalls_everything() -> None:
+    bench = Bench()
+    bench.store.queued = [0, 1]
+    await bench.dispatching.step()
+    bench.broker.listeners[0]()
+    await bench.dispatching.step()
+    assert bench.broker.published == [0, 1, 0, 1]
+
+
+async def test_a_queue_that_stays_empty_while_trials_are_out_is_filled_again() -> None:
+    bench = Bench()
+    bench.store.queued = [0, 1]
+    await bench.dispatching.step()
+    bench.broker.published.clear()
+    for seconds in (6.0, 11.0):
+        bench.clock.now = seconds
+        await bench.dispatching.step()
+    assert bench.store.recalls == []
+    bench.clock.now = 17.0
+    await bench.dispatching.step()
+    await bench.dispatching.step()
+    assert bench.store.recalls == [2]
+    assert bench.broker.published == [0, 1]
+
+
+async def test_a_lost_hand_out_is_recalled() -> None:
+    bench = Bench()
+    bench.store.queued = [0, 1, 2]
+    await bench.dispatching.step()
+    bench.store.down = True
+    with pytest.raises(Unavailable):
+        await bench.dispatching.step()
+    bench.store.down = False
+    await bench.dispatching.step()
+    assert bench.store.recalls == [3]
