@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,7 +24,25 @@ def main(arguments: list[str]) -> None:
         os.execv(real, ["grpcurl", *translated])  # noqa: S606 (takes this process's place)
     buf = Path(sys.executable).with_name("buf")
     program = str(buf) if buf.exists() else shutil.which("buf") or "buf"
+    if translated[-2:-1] == ["list"]:
+        _list_methods(program, *translated[-3::2])
+        return
     os.execv(program, ["buf", "curl", *_as_buf_curl(translated)])  # noqa: S606 (as above)
+
+
+def _list_methods(program: str, address: str, service: str) -> None:
+    # buf lists the methods of all services at once.
+    done = subprocess.run(
+        [program, *"curl --protocol grpc --http2-prior-knowledge --list-methods".split()]
+        + [f"http://{address}"],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    methods = [each for each in done.stdout.splitlines() if each.startswith(f"{service}/")]
+    if not methods:
+        raise SystemExit(f"no such service: {service}")
+    print("\n".join(methods))  # noqa: T201 (what grpcurl does)
 
 
 def _as_buf_curl(arguments: list[str]) -> list[str]:
@@ -44,8 +63,6 @@ def _as_buf_curl(arguments: list[str]) -> list[str]:
     match words:
         case ["list"]:
             return [*options, "--list-services", f"http://{address}"]
-        case ["list", service]:
-            return [*options, "--list-methods", f"http://{address}/{service}"]
         case [method]:
             return [*options, f"http://{address}/{method}"]
         case _:
