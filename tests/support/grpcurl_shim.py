@@ -32,9 +32,9 @@ def main(arguments: list[str]) -> None:
 
 def _list_methods(program: str, address: str, service: str) -> None:
     # buf lists the methods of all services at once.
+    options = ["--protocol", "grpc", "--http2-prior-knowledge", "--list-methods"]
     done = subprocess.run(
-        [program, *"curl --protocol grpc --http2-prior-knowledge --list-methods".split()]
-        + [f"http://{address}"],
+        [program, "curl", *options, f"http://{address}"],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
