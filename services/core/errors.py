@@ -53,6 +53,12 @@ class InvalidRequest(CrescendoError):
         super().__init__(lines or "the request is invalid")
 
 
+class OutOfSpace(InvalidRequest):
+    """A point lies outside a search space; `violations` names each parameter."""
+
+    reason = "OUT_OF_SPACE"
+
+
 class NotFound(CrescendoError):
     """Something named by the request does not exist."""
 

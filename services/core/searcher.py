@@ -26,9 +26,7 @@ class Searcher(Protocol):
     were known at a suggestion makes the same suggestion again.
     """
 
-    def ask(
-        self, *, count: int, first_index: int, known: Sequence[Trial]
-    ) -> Sequence[Suggestion]:
+    def ask(self, *, count: int, first_index: int, known: Sequence[Trial]) -> Sequence[Suggestion]:
         """Suggests up to `count` points for suggestion indices from `first_index` on.
 
         Args:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import TypeAlias
 
 from services.core.space import Assignment
 
@@ -113,3 +116,28 @@ class Trial:
     queued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+
+RankKey: TypeAlias = tuple[float, int, float, int]
+
+
+def rank_key(trial: Trial) -> RankKey:
+    """Returns a sort key: better trials come first.
+
+    Higher score; ties go to the lower stage, then the lower `candidate_index` (none last), then the
+    lower number. Trials without a score come last, by number.
+    """
+    score = -math.inf if trial.score is None else trial.score
+    candidate = math.inf if trial.candidate_index is None else trial.candidate_index
+    return (-score, trial.stage_index, candidate, trial.number)
+
+
+def ranked(trials: Iterable[Trial]) -> list[Trial]:
+    """Returns the SUCCEEDED trials, best first."""
+    return sorted((each for each in trials if each.state is TrialState.SUCCEEDED), key=rank_key)
+
+
+def best_of(trials: Iterable[Trial]) -> Trial | None:
+    """Returns the best SUCCEEDED trial; None when none succeeded."""
+    succeeded = (each for each in trials if each.state is TrialState.SUCCEEDED)
+    return min(succeeded, key=rank_key, default=None)

@@ -1,0 +1,20 @@
+"""Limits on what a request may ask for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_GRID_POINTS: Final = 1_000_000
+"""Points of a grid; the size is computed as a product, never by building the grid."""
+
+MAX_TRIALS_PER_RUN: Final = 100_000
+"""Trials (`n_iter`) of a random or bayesian tuning run."""
+
+MAX_MODEL_RUNS: Final = 100
+"""Model runs of one comparison."""
+
+MAX_RANDOM_STATE: Final = 2**32 - 1
+"""Seeds run from 0 to this, as numpy's `RandomState` takes them."""
+
+MAX_INT: Final = 2**31 - 1
+"""Whole numbers a parameter may have; scikit-learn hands many of them to C ints."""

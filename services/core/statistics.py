@@ -1,0 +1,47 @@
+"""Statistics of split scores; the one place a trial's mean is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreSummary:
+    """What the scores of one metric come to; all None when a split has no finite score."""
+
+    mean: float | None
+    std: float | None
+    median: float | None
+    min: float | None
+    max: float | None
+
+
+def mean_score(scores: Sequence[float]) -> float:
+    """Returns `numpy.mean` over scores in split order, as GridSearchCV does; NaN if one is NaN.
+
+    Raises: ValueError: there are no scores.
+    """
+    if not scores:
+        raise ValueError("no split scores to average")
+    return float(np.mean(np.asarray(scores, dtype=np.float64)))
+
+
+def summarise(scores: Sequence[float]) -> ScoreSummary:
+    """Summarises split scores; the standard deviation has ddof 0, as in scikit-learn.
+
+    A metric that was undefined (NaN) or infinite on a split has no summary: statistics over the
+    other splits would compare unlike things.
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    if array.size == 0 or not np.isfinite(array).all():
+        return ScoreSummary(mean=None, std=None, median=None, min=None, max=None)
+    return ScoreSummary(
+        mean=mean_score(scores),
+        std=float(np.std(array)),
+        median=float(np.median(array)),
+        min=float(array.min()),
+        max=float(array.max()),
+    )
