@@ -40,5 +40,6 @@ def is_serving(listen: str) -> bool:
 
 
 if __name__ == "__main__":
-    names = _LISTEN_VARIABLES[role_of_first_process()]
+    role = sys.argv[1] if len(sys.argv) > 1 else role_of_first_process()
+    names = _LISTEN_VARIABLES[role]
     sys.exit(0 if all(is_serving(os.environ[name]) for name in names) else 1)
