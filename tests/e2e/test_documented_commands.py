@@ -54,7 +54,9 @@ class Shell:
         self._environ = service_environment(
             {
                 "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-                "CRESCENDO_TEST_GRPCURL": shutil.which("grpcurl") or "",
+                "CRESCENDO_STORE_ADDRESS": cluster.store_address,
+            "CRESCENDO_COORDINATOR_ADDRESS": cluster.coordinator_address,
+            "CRESCENDO_TEST_GRPCURL": shutil.which("grpcurl") or "",
                 "CRESCENDO_TEST_ADDRESSES": (
                     f"localhost:50051={cluster.coordinator_address},"
                     f"localhost:50052={cluster.store_address}"
@@ -64,6 +66,7 @@ class Shell:
 
     def run(self, block: str) -> str:
         """Runs one block and gives what it printed."""
+        block = block.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
         script = (
             f"set -euo pipefail; set -a; . {self._variables}\n{block}\n"
             f"declare -p | grep '_ID=' > {self._variables} || true\n"
@@ -121,8 +124,7 @@ def test_the_documented_commands_run_as_written(shell: Shell, client: Client) ->
 
 def test_the_readme_s_commands_run_as_written(shell: Shell) -> None:
     for block in blocks(ROOT / "README.md", "sh"):
-        if "grpcurl " in block:
-            shell.run(block)
+        shell.run(block)
 
 
 def test_the_readme_s_python_client_runs_as_written(cluster: Cluster, tmp_path: Path) -> None:
