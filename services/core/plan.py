@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from services.core.objective import EvaluationSpec
 from services.core.space import SearchSpace
+
+GRID_SEARCH: Final = "grid_search"
+RANDOM_SEARCH: Final = "random_search"
+BAYESIAN: Final = "bayesian"
+CROSS_VALIDATION: Final = "cross_validation"
+
+METHODS: Final = (GRID_SEARCH, RANDOM_SEARCH, BAYESIAN, CROSS_VALIDATION)
+"""Methods a tuning run may have."""
+
+TUNING_METHODS: Final = (GRID_SEARCH, RANDOM_SEARCH, BAYESIAN)
+"""Methods a client may ask for."""
+
+PROGRESSIVE_SEARCH: Final = "progressive_search"
+MULTI_MODEL_COMPARISON: Final = "multi_model_comparison"
+TUNING: Final = "tuning"
+
+WORKFLOWS: Final = (PROGRESSIVE_SEARCH, MULTI_MODEL_COMPARISON, TUNING, CROSS_VALIDATION)
+"""Presets an orchestration may come from."""
 
 
 class LifecycleState(Enum):

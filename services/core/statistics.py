@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSummary:
-    """What the scores of one metric come to; all None when a split has no finite score."""
+    """What the scores of one metric come to; all None when the score of a split is not finite."""
 
     mean: float | None
     std: float | None
@@ -26,7 +27,9 @@ def mean_score(scores: Sequence[float]) -> float:
     """
     if not scores:
         raise ValueError("no split scores to average")
-    return float(np.mean(np.asarray(scores, dtype=np.float64)))
+    # A mean beyond the largest float is infinite, which callers refuse as they do any such score.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.mean(np.asarray(scores, dtype=np.float64)))
 
 
 def summarise(scores: Sequence[float]) -> ScoreSummary:
@@ -38,10 +41,16 @@ def summarise(scores: Sequence[float]) -> ScoreSummary:
     array = np.asarray(scores, dtype=np.float64)
     if array.size == 0 or not np.isfinite(array).all():
         return ScoreSummary(mean=None, std=None, median=None, min=None, max=None)
-    return ScoreSummary(
-        mean=mean_score(scores),
-        std=float(np.std(array)),
-        median=float(np.median(array)),
-        min=float(array.min()),
-        max=float(array.max()),
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        return ScoreSummary(
+            mean=_finite(mean_score(scores)),
+            std=_finite(float(np.std(array))),
+            median=_finite(float(np.median(array))),
+            min=float(array.min()),
+            max=float(array.max()),
+        )
+
+
+def _finite(statistic: float) -> float | None:
+    # Finite scores near the largest float have squares, and so deviations, beyond it.
+    return statistic if math.isfinite(statistic) else None
