@@ -65,7 +65,7 @@ def test_an_uploaded_csv_is_described_tuned_and_only_deleted_when_unused(client:
 
     model_run_id = client.create_model_run(
         dataset.dataset_id,
-        "logistic_regression_classifier",
+        "logistic_regression",
         preprocessing=[{"type": "one_hot_encoder"}, {"type": "standard_scaler"}],
     )
     started = client.start_tuning(
@@ -93,7 +93,7 @@ def test_a_csv_with_numbers_as_target_is_a_regression(client: Client) -> None:
     rows = ["x,y"] + [f"{n},{n * 0.37:.3f}" for n in range(50)]
     dataset = client.upload("\n".join(rows).encode(), target="y")
     assert dataset.task == dataset_pb2.TASK_REGRESSION
-    model_run_id = client.create_model_run(dataset.dataset_id, "ridge_regressor")
+    model_run_id = client.create_model_run(dataset.dataset_id, "ridge")
     started = client.start_tuning(
         {
             "model_run_id": model_run_id,
@@ -216,7 +216,7 @@ def test_a_grid_of_a_million_million_points_is_refused_at_once(client: Client, f
     ("change", "words"),
     [
         ({"model_type": "oracle"}, "random_forest_classifier"),
-        ({"model_type": "ridge_regressor"}, "regress"),
+        ({"model_type": "ridge"}, "regress"),
         ({"fixed_parameters": {"n_estimators": "many", "wings": 2}}, "wings"),
         ({"fixed_parameters": {"n_jobs": 4}}, "n_jobs"),
         ({"preprocessing": [{"type": "polish"}]}, "standard_scaler"),

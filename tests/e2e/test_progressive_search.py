@@ -167,7 +167,7 @@ def test_a_cross_validation_scores_every_metric_on_every_split(client: Client) -
 
     from tuning.v1 import tuning_service_pb2
 
-    model_run_id = client.create_model_run("sklearn:wine", "gaussian_nb_classifier")
+    model_run_id = client.create_model_run("sklearn:wine", "gaussian_nb")
     request = ParseDict(
         {
             "model_run_id": model_run_id,
