@@ -18,12 +18,20 @@ _DEADLINE_SECONDS = 30.0
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 # Repeating these is harmless: reads, and creations, which carry a request id. TriggerNextStage is left
-# out: after an answer that was lost a second one would end the next stage too.
+# out: after an answer that was lost a second one would end the next stage too. WatchOrchestration is
+# taken up by its caller, who knows where it broke.
 _REPEATABLE = {
-    "tuning.v1.RunService": (),
+    "tuning.v1.RunService": (
+        "GetOrchestration",
+        "ListOrchestrations",
+        "GetTuningRun",
+        "ListTrials",
+        "ListRefinements",
+        "GetBestModel",
+    ),
     "tuning.v1.DatasetService": ("GetDataset", "ListDatasets"),
-    "tuning.v1.ModelService": (),
-    "tuning.v1.TuningService": (),
+    "tuning.v1.ModelService": ("CreateModelRun", "GetModelRun", "ListModelRuns"),
+    "tuning.v1.TuningService": ("StartTuning", "StartCrossValidation"),
     "tuning.v1.OrchestrationService": (
         "StartProgressiveSearch",
         "StartMultiModelComparison",
@@ -37,9 +45,9 @@ _SERVICE_CONFIG = {
     "methodConfig": [
         {
             "name": [
-                {"service": service, "method": method} if method else {"service": service}
+                {"service": service, "method": method}
                 for service, methods in _REPEATABLE.items()
-                for method in methods or ("",)
+                for method in methods
             ],
             "retryPolicy": {
                 "maxAttempts": 4,
@@ -91,7 +99,7 @@ class Peer:
 
 
 def connect(name: str, address: str) -> Peer:
-    """Opens a channel; nothing is sent before the first call."""
-    return Peer(
-        name=name, address=address, channel=grpc.insecure_channel(address, options=_OPTIONS)
-    )
+    """Opens a channel to `host:port`, or to any of several (comma-separated); nothing is sent yet."""
+    targets = [part.strip() for part in address.split(",") if part.strip()]
+    target = targets[0] if len(targets) == 1 else "ipv4:" + ",".join(targets)
+    return Peer(name=name, address=address, channel=grpc.insecure_channel(target, options=_OPTIONS))

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct
 from google.protobuf.struct_pb2 import Value as JsonValue
 
+from crescendo.client.errors import InvalidRequest, Violation
 from tuning.v1 import search_space_pb2 as space_pb
 
 Scalar: TypeAlias = None | bool | int | float | str
@@ -38,7 +39,7 @@ def json_value(value: GivenValue) -> JsonValue:
     """Makes the JSON form of a value; the server turns it into the type its parameter has.
 
     Raises:
-        ValueError: a whole number is too large for JSON, or the type is none a parameter can have.
+        InvalidRequest: a whole number is too large for JSON, or the type is none a parameter can have.
     """
     if value is None:
         return JsonValue(null_value=NULL_VALUE)
@@ -46,7 +47,7 @@ def json_value(value: GivenValue) -> JsonValue:
         return JsonValue(bool_value=value)
     if isinstance(value, int):
         if abs(value) > _LARGEST_JSON_INT:
-            raise ValueError(f"{value} is too large: whole numbers go up to 2^53")
+            raise _bad_value(f"{value} is too large: whole numbers go up to 2^53")
         return JsonValue(number_value=float(value))
     if isinstance(value, float):
         return JsonValue(number_value=value)
@@ -54,7 +55,7 @@ def json_value(value: GivenValue) -> JsonValue:
         return JsonValue(string_value=value)
     if isinstance(value, Sequence):
         return JsonValue(list_value=list_value(value))
-    raise ValueError(
+    raise _bad_value(
         f"{value!r} is a {type(value).__name__}; a parameter's value is None, a bool, an int, a"
         " float, a str or a tuple of these"
     )
@@ -82,6 +83,11 @@ def python_value(message: JsonValue) -> Value:
     if kind == "list_value":
         return tuple(_json_scalar(each) for each in message.list_value.values)
     return _json_scalar(message)
+
+
+def _bad_value(text: str) -> InvalidRequest:
+    violation = Violation(field="", description=text)
+    return InvalidRequest(text, reason="BAD_VALUE", violations=(violation,))
 
 
 def _json_scalar(message: JsonValue) -> Scalar:

@@ -1,0 +1,112 @@
+"""What a search is to work on: a model run that exists, or one made of a dataset and a model type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from crescendo.cli import arguments
+from crescendo.client.library import Crescendo
+from crescendo.client.model import Step
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """What was typed after the options that describe a model."""
+
+    dataset: str | None
+    target: str | None
+    models: Sequence[str]
+    fixed: Sequence[str] = ()
+    steps: Sequence[str] = ()
+    experiment: str | None
+
+    def model_run_id(self, client: Crescendo, model_run: str | None) -> str:
+        """Gives the model run that was named, or makes one of dataset and model."""
+        if model_run is not None:
+            self._refuse_beside("a model run")
+            return model_run
+        if self.dataset is None or not self.models:
+            raise typer.BadParameter(
+                "give a model run's id, or --dataset and --model, such as"
+                " --dataset sklearn:wine --model random_forest_classifier"
+            )
+        return next(iter(self._made(client, self.dataset)))
+
+    def compared_model_runs(self, client: Crescendo, model_runs: Sequence[str]) -> dict[str, str]:
+        """Gives model runs' ids with their model types, empty where only the id is known."""
+        if model_runs:
+            self._refuse_beside("model runs")
+            return dict.fromkeys(model_runs, "")
+        if self.dataset is None or not self.models:
+            raise typer.BadParameter(
+                "give model runs' ids, or --dataset and several --model, such as --dataset"
+                " sklearn:wine --model svm_classifier --model k_neighbors_classifier"
+            )
+        return self._made(client, self.dataset)
+
+    def _made(self, client: Crescendo, dataset: str) -> dict[str, str]:
+        # Everything typed is understood before anything is made.
+        fixed = parsed("--fixed", lambda: arguments.parse_parameters(self.fixed))
+        steps = parse_steps(self.steps)
+        dataset_id = find_dataset(client, dataset, self.target)
+        made = [
+            client.create_model_run(
+                dataset_id, each, fixed=fixed, steps=steps, experiment=self.experiment
+            )
+            for each in self.models
+        ]
+        return {each.model_run_id: each.model_type for each in made}
+
+    def _refuse_beside(self, given: str) -> None:
+        beside = [
+            flag
+            for flag, value in (
+                ("--dataset", self.dataset),
+                ("--target", self.target),
+                ("--model", self.models),
+                ("--fixed", self.fixed),
+                ("--step", self.steps),
+                ("--experiment", self.experiment),
+            )
+            if value
+        ]
+        if beside:
+            raise typer.BadParameter(f"{', '.join(beside)} cannot be given beside {given}")
+
+
+def parse_steps(steps: Sequence[str]) -> list[Step]:
+    """Reads the values of --step."""
+    return parsed("--step", lambda: [arguments.parse_step(each) for each in steps])
+
+
+def find_dataset(client: Crescendo, dataset: str, target: str | None) -> str:
+    """Gives a dataset's id, uploading it where a file was named."""
+    path = Path(dataset)
+    if not path.is_file():
+        if target is not None:
+            raise typer.BadParameter(
+                f"there is no file {dataset!r} to upload; --target is for files",
+                param_hint="--dataset",
+            )
+        return dataset
+    if target is None:
+        raise typer.BadParameter(
+            f"{dataset} is a file: say which column to predict with --target COLUMN",
+            param_hint="--target",
+        )
+    return client.upload_dataset(path, target=target).dataset_id
+
+
+def parsed(option: str, parse: Callable[[], ResultT]) -> ResultT:
+    """Parses what was typed after an option; a mistake names the option."""
+    try:
+        return parse()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
