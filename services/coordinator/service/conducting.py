@@ -31,6 +31,9 @@ FALLBACK_METHOD = "random_search"
 
 # Events wake a conductor at once; this is only how soon it sees that workers came or went.
 _LOOK_SECONDS = 1.0
+# The store's reason for refusing a write under a lease that another coordinator has taken.
+_LEASE_LOST = "EPOCH_OLD"
+
 _FIRST_BACKOFF_SECONDS = 0.05
 _LAST_BACKOFF_SECONDS = 2.0
 
@@ -83,6 +86,9 @@ class Conductor:
                     log.info("tuning run stopped", reason=error.reason, detail=error.message)
                     return
                 except (Conflict, CursorOutOfRange, Unavailable, _OutOfStep) as error:
+                    if isinstance(error, Conflict) and error.reason == _LEASE_LOST:
+                        log.info("lease is another's", epoch=lease.epoch)
+                        return
                     log.info("looking again", error=str(error))
                 await asyncio.sleep(backoff)
                 backoff = min(_LAST_BACKOFF_SECONDS, 2 * backoff)

@@ -306,7 +306,7 @@ class MemorySearchStore(MemoryLog):
     def _guard(self, tuning_run_id: str, epoch: int | None) -> TuningRun:
         run = self._run(tuning_run_id)
         if epoch is not None and epoch != self.epoch:
-            raise Conflict("the lease is another's", reason="EPOCH_CHANGED")
+            raise Conflict("the lease is another's", reason="EPOCH_OLD")
         if run.state is not LifecycleState.RUNNING:
             raise WrongState(f"{tuning_run_id} is {run.state.value}")
         return run

@@ -1,0 +1,168 @@
+"""Bayesian search: a Gaussian process on all the plan's results, and expected improvement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.coordinator.adapters.searchers.gaussian_process import FloatArray, GaussianProcess
+from services.coordinator.adapters.searchers.seeds import stage_seed
+from services.coordinator.ports import SearcherFailed, SearchTask
+from services.core.digest import assignment_digest
+from services.core.encoding import n_dims, neighbours, to_unit_cube
+from services.core.hull import hull_space
+from services.core.sampling import generator, sample, sample_without_repeat
+from services.core.searcher import Suggestion
+from services.core.space import Assignment, SearchSpace, contains
+from services.core.trial import Trial, TrialState, ranked
+
+_START_UP_TRIALS = 5
+_START_UP_DRAWS = 16
+# The best say where to look, the latest what is known around there by now.
+_MOST_BEST = 150
+_MOST_RECENT = 150
+# Every third suggestion of a refined stage looks in the original bounds: refinement may be wrong.
+_EXPLORE_EVERY = 3
+
+_RANDOM_CANDIDATES = 500
+_CENTRES = 5
+_AROUND_BEST = ((0.2, 25), (0.05, 25), (0.01, 15))
+_POLISH = ((0.05, 20), (0.01, 20))
+
+
+@dataclass(slots=True)
+class _Evidence:
+    """Points as rows of the unit cube: those with a value, best first, and those still pending."""
+
+    points: FloatArray
+    values: FloatArray
+    best: list[Assignment]
+    pending: FloatArray
+
+
+class BayesianSearcher:
+    """Models the original space's hull; proposes inside the current, refined one.
+
+    A point depends on the seed, its index and the trials known alone.
+    """
+
+    def __init__(self, task: SearchTask) -> None:
+        self._bounds = hull_space(task.original_space)
+        self._box = hull_space(task.space)
+        self._refined = task.refined
+        self._seed = stage_seed(task)
+        if n_dims(self._box) == 0:
+            raise SearcherFailed("no parameter has more than one value, so there is nothing to model")
+
+    def ask(
+        self, *, count: int, first_index: int, known: Sequence[Trial]
+    ) -> Sequence[Suggestion]:
+        """As in Searcher."""
+        taken = {assignment_digest(trial.parameters) for trial in known}
+        evidence = self._evidence(known)
+        model: GaussianProcess | None = None
+        suggestions: list[Suggestion] = []
+        for index in range(first_index, first_index + count):
+            if len(evidence.values) < _START_UP_TRIALS:
+                suggestion = self._start_up(index, evidence, taken)
+            else:
+                model = model or GaussianProcess(evidence.points, evidence.values)
+                model.pretend(evidence.pending)
+                suggestion = self._improve(index, model, evidence.best, taken)
+            if suggestion is None:
+                break
+            taken.add(assignment_digest(suggestion.parameters))
+            row = to_unit_cube(self._bounds, [suggestion.parameters])
+            evidence.pending = np.vstack([evidence.pending, row])
+            suggestions.append(suggestion)
+        return suggestions
+
+    def _evidence(self, known: Sequence[Trial]) -> _Evidence:
+        usable = [trial for trial in known if contains(self._bounds, trial.parameters)]
+        best = ranked(usable)
+        kept = best[:_MOST_BEST]
+        rest = sorted(best[_MOST_BEST:], key=lambda trial: trial.number)
+        kept += rest[-_MOST_RECENT:]
+        pending = [trial.parameters for trial in usable if not trial.state.is_terminal]
+        return _Evidence(
+            points=to_unit_cube(self._bounds, [trial.parameters for trial in kept]),
+            values=np.array(
+                [trial.score for trial in kept if trial.state is TrialState.SUCCEEDED], dtype=float
+            ),
+            best=[trial.parameters for trial in kept[:_CENTRES]],
+            pending=to_unit_cube(self._bounds, pending),
+        )
+
+    def _start_up(
+        self, index: int, evidence: _Evidence, taken: set[str]
+    ) -> Suggestion | None:
+        """Of some random points, the one farthest from all that is known or pending."""
+        seed = self._seed
+        first = sample_without_repeat(self._box, seed, index, taken)
+        if first is None:
+            return None
+        rng = generator(seed, index, -1)
+        drawn = [first, *(sample(self._box, rng) for _ in range(_START_UP_DRAWS - 1))]
+        points = [each for each in drawn if assignment_digest(each) not in taken]
+        others = np.vstack([evidence.points, evidence.pending])
+        place = 0
+        if len(others):
+            rows = to_unit_cube(self._bounds, points)
+            distances = np.linalg.norm(rows[:, None, :] - others[None, :, :], axis=2).min(axis=1)
+            place = int(np.argmax(distances))
+        return Suggestion(parameters=points[place], candidate_index=None, phase="startup")
+
+    def _improve(
+        self, index: int, model: GaussianProcess, best: Sequence[Assignment], taken: set[str]
+    ) -> Suggestion | None:
+        explores = self._refined and index % _EXPLORE_EVERY == _EXPLORE_EVERY - 1
+        if explores:
+            point = self._most_promising(self._bounds, index, model, best, taken)
+            if point is not None:
+                return Suggestion(parameters=point, candidate_index=None, phase="explore")
+        point = self._most_promising(self._box, index, model, best, taken)
+        if point is None:
+            return None
+        return Suggestion(parameters=point, candidate_index=None, phase="model")
+
+    def _most_promising(
+        self,
+        space: SearchSpace,
+        index: int,
+        model: GaussianProcess,
+        best: Sequence[Assignment],
+        taken: set[str],
+    ) -> Assignment | None:
+        rng = generator(self._seed, index, -2)
+        points: list[Assignment] = [sample(space, rng) for _ in range(_RANDOM_CANDIDATES)]
+        points += _around(space, best, rng, _AROUND_BEST)
+        gains = self._gains(model, points)
+        for step in _POLISH:
+            centres = [points[place] for place in np.argsort(-gains, kind="stable")[:_CENTRES]]
+            nearby = _around(space, centres, rng, [step])
+            points += nearby
+            gains = np.concatenate([gains, self._gains(model, nearby)])
+        for place in np.argsort(-gains, kind="stable"):
+            if assignment_digest(points[place]) not in taken:
+                return points[place]
+        # Candidates repeat where a space has few points; one that is left may not be among them.
+        return sample_without_repeat(space, self._seed, index, taken)
+
+    def _gains(self, model: GaussianProcess, points: Sequence[Assignment]) -> FloatArray:
+        return model.expected_improvement(to_unit_cube(self._bounds, points))
+
+
+def _around(
+    space: SearchSpace,
+    centres: Sequence[Assignment],
+    rng: np.random.Generator,
+    steps: Iterable[tuple[float, int]],
+) -> list[Assignment]:
+    return [
+        point
+        for scale, count in steps
+        for centre in centres
+        for point in neighbours(space, centre, rng, scale, count)
+    ]

@@ -1,0 +1,108 @@
+"""Searchers in other processes: the same answers, and no harm from a process that dies or hangs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from services.coordinator.adapters.searchers.registry import make_searcher
+from services.coordinator.adapters.searchers.suggesting import PooledSuggesting
+from services.coordinator.ports import SearcherFailed
+from services.core.space import Fixed, Parameter, SearchSpace
+from services.core.trial import Trial
+from tests.unit.coordinator.searching import MIXED, search, smooth, task
+
+SUBJECT = task("bayesian", MIXED)
+
+
+@pytest.fixture(scope="module")
+def known() -> list[Trial]:
+    return [ended for _, ended in search(SUBJECT, smooth, trials=7)]
+
+
+@pytest.fixture
+def suggesting() -> Iterator[PooledSuggesting]:
+    with PooledSuggesting(processes=1, timeout_seconds=30.0) as pooled:
+        yield pooled
+
+
+def _children() -> list[psutil.Process]:
+    # Spawning also starts one resource tracker, which answers nothing.
+    return [
+        child
+        for child in psutil.Process().children()
+        if "resource_tracker" not in " ".join(child.cmdline())
+    ]
+
+
+async def test_a_process_answers_as_the_searcher_itself(
+    suggesting: PooledSuggesting, known: list[Trial]
+) -> None:
+    asked = await suggesting.suggest(SUBJECT, count=2, first_index=7, known=known)
+    assert list(asked) == list(make_searcher(SUBJECT).ask(count=2, first_index=7, known=known))
+
+
+async def test_a_killed_process_is_replaced_without_a_trace(
+    suggesting: PooledSuggesting, known: list[Trial]
+) -> None:
+    first = await suggesting.suggest(SUBJECT, count=1, first_index=7, known=known)
+    for child in _children():
+        child.kill()
+        child.wait(5)
+    again = await suggesting.suggest(SUBJECT, count=1, first_index=7, known=known)
+    assert list(first) == list(again)
+
+
+async def test_what_the_searcher_refuses_reaches_the_caller_and_the_process_stays(
+    suggesting: PooledSuggesting, known: list[Trial]
+) -> None:
+    space = SearchSpace.of([Parameter(name="C", domain=Fixed(value=1.0))])
+    with pytest.raises(SearcherFailed, match="nothing to model"):
+        await suggesting.suggest(task("bayesian", space), count=1, first_index=0, known=[])
+    before = {child.pid for child in _children()}
+    await suggesting.suggest(SUBJECT, count=1, first_index=7, known=known)
+    assert {child.pid for child in _children()} == before
+
+
+async def test_an_error_of_the_model_is_told_in_words(
+    suggesting: PooledSuggesting, known: list[Trial]
+) -> None:
+    broken = [replace(trial, score=float("inf")) for trial in known]
+    with pytest.raises(SearcherFailed, match="ValueError"):
+        await suggesting.suggest(SUBJECT, count=1, first_index=7, known=broken)
+
+
+async def test_a_searcher_that_takes_too_long_fails_and_leaves_no_process(
+    known: list[Trial],
+) -> None:
+    with PooledSuggesting(processes=1, timeout_seconds=0.001) as impatient:
+        with pytest.raises(SearcherFailed, match="no suggestion within"):
+            await impatient.suggest(SUBJECT, count=5, first_index=7, known=known)
+        assert _children() == []
+
+
+async def test_a_caller_that_is_cancelled_leaves_no_process_thinking(
+    suggesting: PooledSuggesting, known: list[Trial]
+) -> None:
+    await suggesting.suggest(SUBJECT, count=1, first_index=7, known=known)
+    asking = asyncio.create_task(
+        suggesting.suggest(SUBJECT, count=200, first_index=7, known=known)
+    )
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert _children() == []
+
+
+async def test_simple_searchers_start_no_process(suggesting: PooledSuggesting) -> None:
+    asked = await suggesting.suggest(
+        task("random_search", MIXED), count=5, first_index=0, known=[]
+    )
+    assert len(asked) == 5
+    assert _children() == []
