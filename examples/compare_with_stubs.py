@@ -23,7 +23,7 @@ from tuning.v1.run_service_pb2_grpc import RunServiceStub
 
 COORDINATOR = os.environ.get("CRESCENDO_COORDINATOR_ADDRESS") or "127.0.0.1:50051"
 STORE = os.environ.get("CRESCENDO_STORE_ADDRESS") or "127.0.0.1:50052"
-MODEL_TYPES = ("k_neighbors_classifier", "decision_tree_classifier", "gaussian_nb_classifier")
+MODEL_TYPES = ("k_neighbors_classifier", "decision_tree_classifier", "gaussian_nb")
 DEADLINE_SECONDS = 30.0
 
 

@@ -24,14 +24,14 @@ _COMPARE = r"""Example:
 
     crescendo search compare --dataset sklearn:wine \
         --model random_forest_classifier --model svm_classifier \
-        --model logistic_regression_classifier --step standard_scaler"""
+        --model logistic_regression --step standard_scaler"""
 _TUNE = r"""Example:
 
     crescendo search tune --dataset sklearn:digits --model svm_classifier \
         --method random_search --trials 40 --param C=0.1,1,10,100 --param gamma=0.0001,0.001,0.01"""
 _CROSS_VALIDATE = r"""Example:
 
-    crescendo search cross-validate --dataset sklearn:diabetes --model ridge_regressor \
+    crescendo search cross-validate --dataset sklearn:diabetes --model ridge \
         --set alpha=0.5 --metric r2 --metric neg_mean_absolute_error"""
 
 app = typer.Typer(

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,14 +27,6 @@ with embedded_postgres(Path(sys.argv[1])) as dsn:
     print(dsn, flush=True)
     time.sleep(600)
 """
-
-
-@pytest.fixture
-def reachable() -> Iterator[Path]:
-    # pytest's own folders are closed to the account Postgres runs under when this is root.
-    with tempfile.TemporaryDirectory(prefix="crescendo-", ignore_cleanup_errors=True) as made:
-        Path(made).chmod(0o755)
-        yield Path(made)
 
 
 @pytest.fixture
