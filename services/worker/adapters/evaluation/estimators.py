@@ -1,0 +1,186 @@
+"""Building the estimator a model run describes: the Pipeline a user would write by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+
+from services.core.objective import ColumnKind, EvaluationSpec, Step
+from services.core.space import Assignment, Value
+from services.worker.adapters.evaluation.catalogue import Catalogue
+from services.worker.adapters.evaluation.columns import ColumnsNamed
+
+Estimator: TypeAlias = Any  # scikit-learn has no type of its own for these
+
+_MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltEstimator:
+    """An unfitted estimator and where its parameters are.
+
+    Attributes:
+        prefixes: step name → prefix of its parameters in `estimator.set_params`; steps that have no
+            columns to work on are left out.
+        steps: all steps of the model run by name.
+        model_prefix: prefix of the model's own parameters; empty without steps.
+    """
+
+    estimator: Estimator
+    catalogue: Catalogue
+    prefixes: Mapping[str, str]
+    steps: Mapping[str, Step]
+    model_prefix: str
+
+    def with_parameters(self, assignment: Assignment) -> Estimator:
+        """Gives a clone with parameters set by the names a model run uses for them.
+
+        Raises: ValueError: the estimator or a step has no such parameter.
+        """
+        return clone(self.estimator).set_params(**self.translated(assignment))
+
+    def translated(self, assignment: Assignment) -> dict[str, Any]:
+        """Gives parameters by their names in `estimator.set_params`; those of left-out steps are dropped."""
+        translated: dict[str, Any] = {}
+        of_steps: dict[str, dict[str, Value]] = {}
+        for name, value in assignment.items():
+            step, separator, parameter = name.partition("__")
+            if separator and step in self.steps:
+                of_steps.setdefault(step, {})[parameter] = value
+            else:
+                translated[self.model_prefix + name] = value
+        for name, searched in of_steps.items():
+            if name in self.prefixes:
+                arguments = self.catalogue.arguments(self.steps[name], searched)
+                prefix = self.prefixes[name]
+                translated.update({f"{prefix}__{key}": each for key, each in arguments.items()})
+        return translated
+
+
+def build(
+    spec: EvaluationSpec, *, numeric: Sequence[str], categorical: Sequence[str]
+) -> BuiltEstimator:
+    """Builds the estimator of a model run for data with these columns.
+
+    Without text columns this is `Pipeline([*steps, ("model", model)])`, or the bare model when no
+    step is left; steps for columns that do not exist are left out. With both kinds of columns,
+    neighbouring steps for one kind each become a ColumnTransformer of one pipeline per kind.
+
+    Raises: ValueError: the model type, a step's type or a fixed parameter is unknown.
+    """
+    catalogue = Catalogue(spec)
+    layout = _Layout(
+        catalogue,
+        numeric=numeric,
+        categorical=categorical,
+        taken=frozenset(step.name for step in spec.steps),
+    )
+    for step in spec.steps:
+        layout.add(step)
+    stages, prefixes = layout.finish()
+    model = catalogue.model()
+    estimator = Pipeline([*stages, (_MODEL, model)]) if stages else model
+    built = BuiltEstimator(
+        estimator=estimator,
+        catalogue=catalogue,
+        prefixes=prefixes,
+        steps={step.name: step for step in spec.steps},
+        model_prefix=f"{_MODEL}__" if stages else "",
+    )
+    fixed = built.translated(spec.fixed_parameters)
+    seeds = {
+        name: spec.random_state
+        for name in estimator.get_params(deep=True)
+        if name.rpartition("__")[2] == "random_state" and name not in fixed
+    }
+    estimator.set_params(**seeds, **fixed)
+    return built
+
+
+class _Layout:
+    """Arranges steps: those for all columns as they come, neighbours for one kind side by side."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        numeric: Sequence[str],
+        categorical: Sequence[str],
+        taken: frozenset[str],
+    ) -> None:
+        self._catalogue = catalogue
+        self._taken = taken
+        self._columns = {ColumnKind.NUMERIC: numeric, ColumnKind.CATEGORICAL: categorical}
+        self._numbers_and_text = bool(numeric) and bool(categorical)
+        self._text_left = bool(categorical)
+        self._stages: list[tuple[str, Estimator]] = []
+        self._prefixes: dict[str, str] = {}
+        self._group: dict[ColumnKind, list[tuple[Step, Estimator]]] = {}
+        self._groups = 0
+
+    def add(self, step: Step) -> None:
+        """Adds the next step."""
+        kind = self._catalogue.columns(step)
+        transformer = self._catalogue.transformer(step)
+        if kind is ColumnKind.ALL:
+            self._close_group()
+            if self._mixed and not self._catalogue.encodes(step):
+                # Later steps pick their columns by name; arrays have none.
+                transformer.set_output(transform="pandas")
+            self._append(step, transformer)
+        elif self._mixed:
+            self._group.setdefault(kind, []).append((step, transformer))
+        elif kind is (ColumnKind.CATEGORICAL if self._text_left else ColumnKind.NUMERIC):
+            self._append(step, transformer)
+
+    def finish(self) -> tuple[list[tuple[str, Estimator]], dict[str, str]]:
+        """Gives the pipeline's stages and the prefix of each step's parameters."""
+        self._close_group()
+        return self._stages, self._prefixes
+
+    @property
+    def _mixed(self) -> bool:
+        """Whether numbers and text are still side by side; encoders leave numbers only."""
+        return self._numbers_and_text and self._text_left
+
+    def _append(self, step: Step, transformer: Estimator) -> None:
+        self._stages.append((step.name, transformer))
+        self._prefixes[step.name] = step.name
+        if self._catalogue.encodes(step):
+            self._text_left = False
+
+    def _close_group(self) -> None:
+        if not self._group:
+            return
+        self._groups += 1
+        name = self._free_name("columns" if self._groups == 1 else f"columns_{self._groups}")
+        branches: list[tuple[str, Estimator, ColumnsNamed]] = []
+        encoded = False
+        for kind in (ColumnKind.NUMERIC, ColumnKind.CATEGORICAL):
+            chosen = ColumnsNamed(tuple(self._columns[kind]))
+            members = self._group.get(kind, [])
+            if not members:
+                branches.append((kind.value, "passthrough", chosen))
+                continue
+            pipeline = Pipeline([(step.name, each) for step, each in members])
+            branches.append((kind.value, pipeline, chosen))
+            for step, _ in members:
+                self._prefixes[step.name] = f"{name}__{kind.value}__{step.name}"
+                encoded = encoded or self._catalogue.encodes(step)
+        transformer = ColumnTransformer(branches, verbose_feature_names_out=False)
+        if encoded:
+            self._text_left = False
+        else:
+            transformer.set_output(transform="pandas")
+        self._stages.append((name, transformer))
+        self._group = {}
+
+    def _free_name(self, name: str) -> str:
+        while name in self._taken:
+            name += "_"
+        return name

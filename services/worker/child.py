@@ -1,0 +1,65 @@
+"""A worker's child: evaluates assignments until its parent goes away. `python -m services.worker.child PARENT_PID`.
+
+Requests come over stdin, answers go to what was stdout; whatever estimators print goes to stderr.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+import warnings
+from typing import BinaryIO
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Answers requests until stdin ends."""
+    _die_with(int(sys.argv[1]))
+    # A crash is reported by its signal; a core file of gigabytes would only fill the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    requests_in = os.fdopen(os.dup(0), "rb")
+    answers_out = os.fdopen(os.dup(1), "wb", buffering=0)
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a device, not a path of ours)
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(requests_in, requests), daemon=True).start()
+
+    # Imported only now, so that a parent that dies meanwhile takes this process along.
+    from services.worker.adapters.evaluation.conversation import Conversation  # noqa: PLC0415
+
+    # A search that tries 10,000 candidates would log 50,000 times that a solver did not converge.
+    warnings.simplefilter("ignore")
+    conversation = Conversation(answers_out)
+    conversation.greet()
+    while True:
+        conversation.answer(requests.get())
+
+
+def _die_with(parent: int) -> None:
+    """Has the kernel kill this process when its parent dies, even inside a long call into C."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def _receive(source: BinaryIO, requests: queue.SimpleQueue[bytes]) -> None:
+    from services.worker.adapters.evaluation.framing import read_frame  # noqa: PLC0415
+
+    while (message := read_frame(source)) is not None:
+        requests.put(message)
+    # The parent is gone, or wants us gone: whatever runs has nobody to report to.
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+"""Child processes die, hang, flood and are abandoned; only their own trial notices."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.core.objective import EvaluationSpec
+from services.core.trial import FailureKind
+from services.worker.adapters.evaluation.pool import ChildPool
+from services.worker.adapters.evaluation.process import child_environment
+from services.worker.ports import Evaluation, Preparation
+from tests.integration.worker.datasets import built_in
+
+DEADLINE = 60.0
+
+# Minutes of work in one call into C code.
+ENDLESS = {"n_estimators": 1_000_000}
+QUICK = {"n_estimators": 2}
+
+
+@pytest.fixture
+def preparation(tmp_path: Path) -> Preparation:
+    dataset = built_in("breast_cancer")
+    spec = EvaluationSpec(
+        dataset_id="sklearn:breast_cancer",
+        dataset_hash=dataset.content_hash,
+        model_type="random_forest_classifier",
+        metrics=("accuracy",),
+        cv_folds=3,
+    )
+    return Preparation(key="run", spec=spec, dataset=dataset.materialise(tmp_path / "data"))
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[ChildPool]:
+    async with ChildPool(1) as pool:
+        yield pool
+
+
+def ignore_split(_split: int, _score: float) -> None:
+    """Nobody watches these trials."""
+
+
+async def evaluate(
+    pool: ChildPool,
+    preparation: Preparation,
+    parameters: dict[str, int],
+    *,
+    timeout_seconds: float | None = None,
+    on_split: Callable[[int, float], None] = ignore_split,
+) -> Evaluation:
+    async with asyncio.timeout(DEADLINE):
+        return await pool.evaluate(
+            preparation, parameters, timeout_seconds=timeout_seconds, on_split=on_split
+        )
+
+
+def children() -> list[psutil.Process]:
+    """The pool's children that have not ended."""
+    found = []
+    for each in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "services.worker.child" in each.cmdline():
+                found.append(each)
+    return found
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():  # noqa: ASYNC110 (other processes give no sign)
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"not within {DEADLINE:g} s: {what}")
+
+
+def is_busy(process: psutil.Process) -> bool:
+    """Whether a child is fitting: it has used a second more than its start takes."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.cpu_percent(interval=0.05) > 20
+    return False
+
+
+async def test_a_killed_child_costs_its_trial_and_is_replaced(
+    pool: ChildPool, preparation: Preparation
+) -> None:
+    await evaluate(pool, preparation, QUICK)
+    (child,) = children()
+    running = asyncio.create_task(evaluate(pool, preparation, ENDLESS))
+    await until(lambda: is_busy(child), "the child fits")
+    child.kill()
+    result = await running
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.CRASH
+    assert "SIGKILL" in result.failure.message
+    after = await evaluate(pool, preparation, QUICK)
+    assert after.failure is None
+    assert [each.pid for each in children()] != [child.pid]
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
+async def test_a_crash_is_told_by_its_signal(
+    pool: ChildPool, preparation: Preparation, number: signal.Signals
+) -> None:
+    await evaluate(pool, preparation, QUICK)
+    (child,) = children()
+    running = asyncio.create_task(evaluate(pool, preparation, ENDLESS))
+    await until(lambda: is_busy(child), "the child fits")
+    child.send_signal(number)
+    result = await running
+    assert result.failure is not None
+    assert (result.failure.kind, number.name in result.failure.message) == (FailureKind.CRASH, True)
+
+
+async def test_one_dying_child_leaves_the_others_alone(preparation: Preparation) -> None:
+    async with ChildPool(2) as pool:
+        await asyncio.gather(*(evaluate(pool, preparation, QUICK) for _ in range(2)))
+        victim, survivor = children()
+        running = [asyncio.create_task(evaluate(pool, preparation, ENDLESS)) for _ in range(2)]
+        await until(lambda: is_busy(victim) and is_busy(survivor), "both children fit")
+        victim.kill()
+        done, pending = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        assert len(done) == len(pending) == 1
+        assert survivor.is_running()
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending)
+
+
+async def test_a_child_that_died_idle_costs_no_trial(
+    pool: ChildPool, preparation: Preparation
+) -> None:
+    await evaluate(pool, preparation, QUICK)
+    (child,) = children()
+    child.kill()
+    await until(lambda: not children(), "the child is gone")
+    result = await evaluate(pool, preparation, QUICK)
+    assert result.failure is None
+
+
+async def test_a_trial_past_its_wall_limit_is_killed(
+    pool: ChildPool, preparation: Preparation
+) -> None:
+    await evaluate(pool, preparation, QUICK)
+    (child,) = children()
+    result = await evaluate(pool, preparation, ENDLESS, timeout_seconds=0.5)
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.TIMEOUT
+    assert "0.5 s" in result.failure.message
+    assert not child.is_running()
+    assert (await evaluate(pool, preparation, QUICK)).failure is None
+
+
+async def test_starting_and_preparing_do_not_count_towards_the_wall_limit(
+    preparation: Preparation,
+) -> None:
+    async with ChildPool(1) as pool:
+        result = await evaluate(pool, preparation, {"n_estimators": 1}, timeout_seconds=0.9)
+    assert result.failure is None
+
+
+async def test_a_child_that_ignores_sigterm_is_killed_all_the_same(
+    pool: ChildPool, preparation: Preparation
+) -> None:
+    await evaluate(pool, preparation, QUICK)
+    (child,) = children()
+    # A stopped process does not act on SIGTERM; nothing but SIGKILL ends it.
+    child.suspend()
+    result = await evaluate(pool, preparation, QUICK, timeout_seconds=0.2)
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.TIMEOUT
+    assert not child.is_running()
+
+
+async def test_a_cancelled_trial_kills_its_child(pool: ChildPool, preparation: Preparation) -> None:
+    await evaluate(pool, preparation, QUICK)
+    (child,) = children()
+    running = asyncio.create_task(evaluate(pool, preparation, ENDLESS))
+    await until(lambda: is_busy(child), "the child fits")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await until(lambda: not child.is_running(), "the child is dead")
+    assert (await evaluate(pool, preparation, QUICK)).failure is None
+
+
+async def test_splits_are_told_as_they_are_scored_once_a_trial_takes_its_time(
+    pool: ChildPool, preparation: Preparation
+) -> None:
+    short: list[int] = []
+    await evaluate(pool, preparation, QUICK, on_split=lambda split, _: short.append(split))
+    assert short == []
+    told: list[tuple[int, float]] = []
+    result = await evaluate(
+        pool,
+        preparation,
+        {"n_estimators": 1200},
+        on_split=lambda split, score: told.append((split, score)),
+    )
+    assert told == list(enumerate(result.metrics[0].scores))
+
+
+async def test_leaving_the_pool_leaves_no_child(preparation: Preparation) -> None:
+    async with ChildPool(2) as pool:
+        await evaluate(pool, preparation, QUICK)
+        running = asyncio.create_task(evaluate(pool, preparation, ENDLESS))
+        await until(lambda: any(map(is_busy, children())), "a child fits")
+        running.cancel()
+    assert children() == []
+    await asyncio.wait({running})
+
+
+async def test_a_missing_dataset_folder_is_no_fault_of_the_trial(
+    pool: ChildPool, preparation: Preparation, tmp_path: Path
+) -> None:
+    gone = Preparation(key="gone", spec=preparation.spec, dataset=tmp_path / "gone")
+    result = await evaluate(pool, gone, QUICK)
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.INFRA
+    assert str(tmp_path) not in result.failure.message
+    assert (await evaluate(pool, preparation, QUICK)).failure is None
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_killed_parent_leaves_no_child(
+    busy: bool, preparation: Preparation, tmp_path: Path
+) -> None:
+    """The parent's children are found by a mark in their environment once it is gone."""
+    mark = f"CHILD_OF_TEST_{os.getpid()}_{busy}"
+    script = textwrap.dedent(
+        f"""
+        import asyncio, os
+        from pathlib import Path
+        from services.core.objective import EvaluationSpec
+        from services.worker.adapters.evaluation.pool import ChildPool
+        from services.worker.ports import Preparation
+
+        SPEC = EvaluationSpec(
+            dataset_id="x", dataset_hash="", model_type="random_forest_classifier",
+            metrics=("accuracy",), cv_folds=3,
+        )
+
+        async def main():
+            async with ChildPool(1) as pool:
+                prepared = Preparation(key="run", spec=SPEC, dataset=Path({str(preparation.dataset)!r}))
+                async def run(count):
+                    await pool.evaluate(
+                        prepared, {{"n_estimators": count}}, timeout_seconds=None,
+                        on_split=lambda split, score: None,
+                    )
+                await run(2)
+                print("ready", flush=True)
+                await run(1_000_000) if {busy} else await asyncio.sleep(600)
+
+        asyncio.run(main())
+        """
+    )
+    environ = child_environment(dict(os.environ)) | {mark: "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=environ, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        family = psutil.Process(parent.pid).children(recursive=True)
+        assert any("services.worker.child" in each.cmdline() for each in family)
+        parent.kill()
+    gone, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
+    assert len(gone) == len(family)
+
+
+def test_children_get_no_settings_of_ours_and_one_thread() -> None:
+    environ = child_environment(
+        {"CRESCENDO_AMQP_URL": "amqp://user:secret@broker/", "PATH": "/bin", "OMP_NUM_THREADS": "8"}
+    )
+    assert not any("secret" in value for value in environ.values())
+    assert environ["OMP_NUM_THREADS"] == environ["OPENBLAS_NUM_THREADS"] == "1"
+    assert environ["PATH"] == "/bin"

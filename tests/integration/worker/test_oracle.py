@@ -1,0 +1,438 @@
+"""Split scores are scikit-learn's, bit for bit: GridSearchCV and cross_validate are the oracles."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.feature_selection import SelectKBest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, ParameterGrid, cross_validate
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.svm import SVC
+
+from services.core.objective import ColumnKind, EvaluationSpec, Step
+from services.core.trial import FailureKind
+from services.worker.adapters.evaluation.evaluator import PreparedEvaluation
+from services.worker.adapters.evaluation.folds import FoldStore
+from services.worker.adapters.evaluation.pool import ChildPool
+from services.worker.ports import Evaluation, Preparation
+from tests.integration.worker.datasets import StoredDataset, built_in, from_frame, mixed_frame
+
+SEED = 42
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One search: how Crescendo is told about it, and the estimator a person would write."""
+
+    dataset: str
+    model_type: str
+    estimator: Any
+    grid: Mapping[str, list[Any]]
+    fixed: Mapping[str, Any] | None = None
+    steps: tuple[Step, ...] = ()
+    metrics: tuple[str, ...] = ("accuracy",)
+    cv_folds: int = 5
+    # Crescendo's parameter names → the pipeline's, where they differ.
+    renamed: Mapping[str, str] | None = None
+
+    def spec(self, dataset: StoredDataset) -> EvaluationSpec:
+        return EvaluationSpec(
+            dataset_id=f"sklearn:{self.dataset}",
+            dataset_hash=dataset.content_hash,
+            model_type=self.model_type,
+            fixed_parameters=self.fixed or {},
+            steps=self.steps,
+            cv_folds=self.cv_folds,
+            metrics=self.metrics,
+            random_state=SEED,
+        )
+
+
+SCALE = Step(type="standard_scaler", name="scale")
+ENCODE = Step(type="one_hot_encoder", name="encode")
+
+CASES = {
+    "svm_digits": Case(
+        dataset="digits",
+        model_type="svm_classifier",
+        estimator=SVC(random_state=SEED),
+        grid={"C": [0.1, 1.0, 10.0], "gamma": [0.0005, 0.001, "scale"]},
+    ),
+    "random_forest_breast_cancer": Case(
+        dataset="breast_cancer",
+        model_type="random_forest_classifier",
+        estimator=RandomForestClassifier(random_state=SEED),
+        grid={"n_estimators": [5, 20], "max_depth": [3, None], "max_features": ["sqrt", 0.5]},
+    ),
+    "ridge_diabetes": Case(
+        dataset="diabetes",
+        model_type="ridge",
+        estimator=Ridge(random_state=SEED),
+        grid={"alpha": [0.01, 0.1, 1.0, 10.0], "fit_intercept": [True, False]},
+        metrics=("r2", "neg_mean_squared_error"),
+        cv_folds=4,
+    ),
+    "k_neighbors_wine": Case(
+        dataset="wine",
+        model_type="k_neighbors_classifier",
+        estimator=KNeighborsClassifier(),
+        grid={"n_neighbors": [1, 5, 15], "weights": ["uniform", "distance"]},
+        metrics=("accuracy", "f1_macro", "roc_auc_ovr"),
+        cv_folds=3,
+    ),
+    "gaussian_nb_iris": Case(
+        dataset="iris",
+        model_type="gaussian_nb",
+        estimator=GaussianNB(),
+        grid={"var_smoothing": [1e-9, 1e-3, 1e-1]},
+        cv_folds=10,
+    ),
+    "hist_gradient_boosting_breast_cancer": Case(
+        dataset="breast_cancer",
+        model_type="hist_gradient_boosting_classifier",
+        estimator=HistGradientBoostingClassifier(random_state=SEED),
+        grid={"learning_rate": [0.05, 0.2], "max_iter": [10, 20]},
+        metrics=("roc_auc", "accuracy"),
+        cv_folds=3,
+    ),
+    "scaled_and_selected_svm": Case(
+        dataset="breast_cancer",
+        model_type="svm_classifier",
+        estimator=Pipeline(
+            [
+                ("scale", StandardScaler()),
+                ("select", SelectKBest()),
+                ("model", SVC(random_state=SEED, kernel="rbf")),
+            ]
+        ),
+        grid={"C": [0.5, 5.0], "select__k": [5, 10, "all"]},
+        fixed={"kernel": "rbf"},
+        steps=(SCALE, Step(type="select_k_best", name="select")),
+        renamed={"C": "model__C"},
+    ),
+    "encoder_without_text_columns_is_left_out": Case(
+        dataset="wine",
+        model_type="logistic_regression",
+        estimator=Pipeline(
+            [("scale", StandardScaler()), ("model", LogisticRegression(random_state=SEED))]
+        ),
+        grid={"C": [0.1, 1.0]},
+        steps=(ENCODE, SCALE),
+        renamed={"C": "model__C"},
+        cv_folds=3,
+    ),
+    "mixed_frame": Case(
+        dataset="mixed",
+        model_type="logistic_regression",
+        estimator=Pipeline(
+            [
+                (
+                    "columns",
+                    ColumnTransformer(
+                        [
+                            (
+                                "numeric",
+                                Pipeline(
+                                    [
+                                        ("fill", SimpleImputer(strategy="median")),
+                                        ("scale", StandardScaler()),
+                                    ]
+                                ),
+                                ["age", "income", "member"],
+                            ),
+                            (
+                                "categorical",
+                                Pipeline(
+                                    [
+                                        (
+                                            "encode",
+                                            OneHotEncoder(
+                                                handle_unknown="ignore", sparse_output=False
+                                            ),
+                                        )
+                                    ]
+                                ),
+                                ["city"],
+                            ),
+                        ]
+                    ),
+                ),
+                ("model", LogisticRegression(random_state=SEED)),
+            ]
+        ),
+        grid={"C": [0.1, 1.0], "fill__strategy": ["mean", "median"]},
+        steps=(
+            Step(
+                type="impute",
+                name="fill",
+                parameters={"strategy": "median"},
+                columns=ColumnKind.NUMERIC,
+            ),
+            SCALE,
+            ENCODE,
+        ),
+        metrics=("accuracy", "roc_auc"),
+        renamed={"C": "model__C", "fill__strategy": "columns__numeric__fill__strategy"},
+    ),
+    "mixed_frame_with_steps_around": Case(
+        dataset="mixed",
+        model_type="random_forest_classifier",
+        estimator=Pipeline(
+            [
+                ("fill", SimpleImputer(strategy="most_frequent").set_output(transform="pandas")),
+                (
+                    "columns",
+                    ColumnTransformer(
+                        [
+                            ("numeric", "passthrough", ["age", "income", "member"]),
+                            (
+                                "categorical",
+                                Pipeline([("encode", OrdinalEncoder())]),
+                                ["city"],
+                            ),
+                        ]
+                    ),
+                ),
+                ("model", RandomForestClassifier(n_estimators=10, random_state=SEED)),
+            ]
+        ),
+        grid={"max_depth": [2, 5]},
+        fixed={"n_estimators": 10},
+        steps=(
+            Step(
+                type="impute",
+                name="fill",
+                parameters={"strategy": "most_frequent"},
+                columns=ColumnKind.ALL,
+            ),
+            Step(type="ordinal_encoder", name="encode"),
+        ),
+        renamed={"max_depth": "model__max_depth"},
+    ),
+}
+
+
+def dataset_of(case: Case) -> StoredDataset:
+    if case.dataset == "mixed":
+        return from_frame(mixed_frame(), target="bought", task="classification")
+    return built_in(case.dataset)
+
+
+def prepared(spec: EvaluationSpec, folder: Path) -> PreparedEvaluation:
+    return PreparedEvaluation(spec, folder, folds=FoldStore())
+
+
+def ignore_split(_split: int, _score: float) -> None:
+    """Nobody watches these trials."""
+
+
+def evaluate(evaluation: PreparedEvaluation, parameters: Mapping[str, Any]) -> Evaluation:
+    return evaluation.evaluate(parameters, ignore_split)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_grid_scores_equal_grid_search_cv(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    dataset = dataset_of(case)
+    renamed = dict(case.renamed or {})
+    oracle = GridSearchCV(
+        case.estimator,
+        {renamed.get(key, key): values for key, values in case.grid.items()},
+        cv=case.cv_folds,
+        scoring=list(case.metrics),
+        refit=False,
+        error_score="raise",
+    ).fit(dataset.features, dataset.target)
+    evaluation = prepared(case.spec(dataset), dataset.materialise(tmp_path / "data"))
+    back = {theirs: ours for ours, theirs in renamed.items()}
+    candidates = list(ParameterGrid({renamed.get(k, k): v for k, v in case.grid.items()}))
+    assert oracle.cv_results_["params"] == candidates
+    for index, candidate in enumerate(candidates):
+        result = evaluate(evaluation, {back.get(key, key): each for key, each in candidate.items()})
+        assert result.failure is None
+        assert [each.metric for each in result.metrics] == list(case.metrics)
+        for scores in result.metrics:
+            expected = [
+                oracle.cv_results_[f"split{split}_test_{scores.metric}"][index]
+                for split in range(case.cv_folds)
+            ]
+            assert list(scores.scores) == expected
+
+
+def test_children_give_the_same_scores_as_cross_validate(tmp_path: Path) -> None:
+    dataset = built_in("digits")
+    folder = dataset.materialise(tmp_path / "data")
+    spec = CASES["svm_digits"].spec(dataset)
+    metrics = ("accuracy", "f1_macro", "neg_log_loss")
+    spec = EvaluationSpec(
+        dataset_id=spec.dataset_id,
+        dataset_hash=spec.dataset_hash,
+        model_type="gaussian_nb",
+        metrics=metrics,
+        cv_folds=7,
+    )
+
+    async def run() -> Evaluation:
+        async with ChildPool(1) as pool:
+            return await pool.evaluate(
+                Preparation(key="one", spec=spec, dataset=folder),
+                {"var_smoothing": 0.01},
+                timeout_seconds=None,
+                on_split=ignore_split,
+            )
+
+    result = asyncio.run(run())
+    expected = cross_validate(
+        GaussianNB(var_smoothing=0.01),
+        dataset.features,
+        dataset.target,
+        cv=7,
+        scoring=list(metrics),
+    )
+    assert {each.metric: list(each.scores) for each in result.metrics} == {
+        metric: list(expected[f"test_{metric}"]) for metric in metrics
+    }
+
+
+def test_numeric_columns_of_any_type_are_one_float_matrix(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame(
+        {
+            "whole": random.integers(0, 100, 120),
+            "flag": random.random(120) < 0.5,
+            "real": random.normal(size=120),
+        }
+    )
+    frame["target"] = (frame["whole"] + 30 * frame["flag"] > 60).astype(np.int64)
+    dataset = from_frame(frame, target="target", task="classification")
+    spec = EvaluationSpec(
+        dataset_id="x",
+        dataset_hash=dataset.content_hash,
+        model_type="svm_classifier",
+        steps=(Step(type="min_max_scaler", name="scale"),),
+        metrics=("accuracy",),
+        cv_folds=3,
+    )
+    result = evaluate(prepared(spec, dataset.materialise(tmp_path / "data")), {"C": 2.0})
+    expected = cross_validate(
+        Pipeline([("scale", MinMaxScaler()), ("model", SVC(C=2.0, random_state=42))]),
+        frame.drop(columns=["target"]).to_numpy(float),
+        frame["target"].to_numpy(),
+        cv=3,
+        scoring="accuracy",
+    )
+    assert list(result.metrics[0].scores) == list(expected["test_score"])
+
+
+def test_text_labels_and_gaps_reach_models_that_take_them(tmp_path: Path) -> None:
+    frame = mixed_frame().drop(columns=["city"])
+    dataset = from_frame(frame, target="bought", task="classification")
+    spec = EvaluationSpec(
+        dataset_id="x",
+        dataset_hash=dataset.content_hash,
+        model_type="hist_gradient_boosting_classifier",
+        metrics=("accuracy", "roc_auc"),
+        cv_folds=3,
+    )
+    result = evaluate(prepared(spec, dataset.materialise(tmp_path / "data")), {"max_iter": 10})
+    features = frame.drop(columns=["bought"]).astype(float).to_numpy()
+    expected = cross_validate(
+        HistGradientBoostingClassifier(max_iter=10, random_state=42),
+        features,
+        frame["bought"].to_numpy(),
+        cv=3,
+        scoring=["accuracy", "roc_auc"],
+    )
+    assert [list(each.scores) for each in result.metrics] == [
+        list(expected["test_accuracy"]),
+        list(expected["test_roc_auc"]),
+    ]
+
+
+class TestFailures:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return built_in("breast_cancer").materialise(tmp_path / "data")
+
+    def spec(self, **changes: Any) -> EvaluationSpec:
+        values: dict[str, Any] = {
+            "dataset_id": "x",
+            "dataset_hash": "",
+            "model_type": "logistic_regression",
+            "metrics": ("accuracy",),
+            "cv_folds": 3,
+        }
+        return EvaluationSpec(**(values | changes))
+
+    def test_parameters_the_estimator_refuses_are_told_in_its_own_words(self, folder: Path) -> None:
+        result = evaluate(prepared(self.spec(), folder), {"C": -1.0})
+        assert result.failure is not None
+        assert result.failure.kind is FailureKind.INVALID_PARAMETERS
+        assert "The 'C' parameter of LogisticRegression must be" in result.failure.message
+        assert result.metrics == ()
+
+    def test_unknown_parameters_are_invalid(self, folder: Path) -> None:
+        result = evaluate(prepared(self.spec(), folder), {"kernel": "rbf"})
+        assert result.failure is not None
+        assert result.failure.kind is FailureKind.INVALID_PARAMETERS
+        assert "kernel" in result.failure.message
+
+    def test_other_errors_carry_their_type_and_text(self, folder: Path) -> None:
+        result = evaluate(prepared(self.spec(), folder), {"solver": "lbfgs", "l1_ratio": 1.0})
+        assert result.failure is not None
+        assert result.failure.kind is FailureKind.EXCEPTION
+        assert result.failure.message.startswith("ValueError: ")
+
+    def test_a_fold_that_fails_keeps_the_splits_before_it(self, tmp_path: Path) -> None:
+        # chi2 refuses negative values; the only one is tested on first and trained on ever after.
+        frame = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7})
+        frame.loc[0, "x"] = -1.0
+        frame["target"] = np.arange(60) % 2
+        dataset = from_frame(frame, target="target", task="classification")
+        select = Step(type="select_k_best", name="select", parameters={"k": 1})
+        spec = self.spec(steps=(select,))
+        result = evaluate(
+            prepared(spec, dataset.materialise(tmp_path / "data")), {"select__score_func": "chi2"}
+        )
+        assert result.failure is not None
+        assert result.failure.kind is FailureKind.EXCEPTION
+        assert "non-negative" in result.failure.message
+        assert [len(each.scores) for each in result.metrics] == [1]
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_an_objective_that_is_not_finite_is_a_failure(self, tmp_path: Path) -> None:
+        frame = pd.DataFrame({"x": [0.0, 1.0, 2.0], "target": [0.0, 1.0, 0.0]})
+        dataset = from_frame(frame, target="target", task="regression")
+        # r2 of a single row is undefined.
+        spec = self.spec(model_type="ridge", cv_folds=3, metrics=("r2",))
+        result = evaluate(prepared(spec, dataset.materialise(tmp_path / "data")), {})
+        assert result.failure is not None
+        assert result.failure.kind is FailureKind.NON_FINITE
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_a_secondary_metric_may_be_undefined(self, tmp_path: Path) -> None:
+        frame = pd.DataFrame({"x": [0.0, 1.0, 2.0], "target": [0.0, 1.0, 0.0]})
+        dataset = from_frame(frame, target="target", task="regression")
+        spec = self.spec(model_type="ridge", cv_folds=3, metrics=("neg_mean_absolute_error", "r2"))
+        result = evaluate(prepared(spec, dataset.materialise(tmp_path / "data")), {})
+        assert result.failure is None
+        assert np.isnan(result.metrics[1].scores).all()
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_solvers_that_do_not_converge_are_no_failure(self, folder: Path) -> None:
+        result = evaluate(prepared(self.spec(), folder), {"max_iter": 1})
+        assert result.failure is None
