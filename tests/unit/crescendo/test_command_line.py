@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,9 @@ import grpc
 import pytest
 
 from crescendo.cli.main import main
+from services.core.metrics import METRICS
+from services.core.model_catalog import MODEL_TYPES
+from services.core.preprocessing_types import STEP_TYPES
 from tests.support.addresses import free_port
 from tests.unit.crescendo import messages
 from tuning.v1 import model_service_pb2 as model_rpc
@@ -254,3 +258,21 @@ def test_help_teaches_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
         assert _run(*args) == 0
         shown = " ".join(capsys.readouterr().out.split())
         assert example in shown
+
+
+def test_what_the_help_shows_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = ""
+    for args in (
+        *(("search", name) for name in ("progressive", "compare", "tune", "cross-validate")),
+        ("models", "create"),
+        (),
+    ):
+        assert _run(*args, "--help") == 0
+        shown += capsys.readouterr().out
+    models = set(re.findall(r"--model (\w+)", shown)) | set(
+        re.findall(r"models create (\w+) ", shown)
+    )
+    assert len(models) > 3
+    assert models <= set(MODEL_TYPES)
+    assert set(re.findall(r"--step (\w+)", shown)) - {"STEP"} <= set(STEP_TYPES)
+    assert set(re.findall(r"--metric (\w+)", shown)) - {"SCORER"} <= set(METRICS)
