@@ -12,7 +12,10 @@ from services.core.trial import Trial
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """A point to try. `phase` says where it came from: grid, random, explore, startup, model, fixed."""
+    """A point to try.
+
+    `phase` says where it came from: grid, random, explore, startup, model, fixed, repeat.
+    """
 
     parameters: Assignment
     candidate_index: int | None

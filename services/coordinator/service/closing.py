@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.coordinator.ports import Closing, RunCloser
+from services.coordinator.service.preview import countable
 from services.coordinator.service.progress import earlier_runs
-from services.core.plan import LifecycleState
+from services.core.plan import GRID_SEARCH, LifecycleState
+from services.core.presets import planned_trials
+from services.core.refinement import refine
 from services.core.run import Orchestration, TuningRun
+from services.core.space import cardinality
 from services.core.trial import Trial, TrialState
 
 # The most frequent message is found among so many failures; the rest would say the same.
 _FAILURES_READ = 1_000
-_EXHAUSTIVE = frozenset({"grid_search"})
 
 
 def end_reason(run: TuningRun, *, created: int) -> str:
     """Says why a tuning run ended that has nothing left to do: its points or its budget ran out."""
-    if run.method in _EXHAUSTIVE or created < run.counts.total:
+    if run.method == GRID_SEARCH or created < run.counts.total:
         return "SPACE_EXHAUSTED"
     return "BUDGET_SPENT"
 
@@ -35,15 +40,21 @@ def most_frequent_failure(trials: Sequence[Trial]) -> str:
     return f"{count} of {len(trials)} failed trials with {message}"
 
 
-def target_run(orchestration: Orchestration, run: TuningRun) -> TuningRun | None:
-    """The tuning run of the same model run in the next stage, when that stage refines its space."""
+def next_run(orchestration: Orchestration, run: TuningRun) -> tuple[TuningRun, float] | None:
+    """The tuning run of the same model run in the next stage, and the factor its space is refined by.
+
+    None when there is no such tuning run, or its stage searches the original space.
+    """
     index = run.stage_index + 1
     if index >= len(orchestration.stages):
         return None
     stage = orchestration.stages[index]
     if stage.refinement_factor is None:
         return None
-    return next((each for each in stage.tuning_runs if each.model_run_id == run.model_run_id), None)
+    for each in stage.tuning_runs:
+        if each.model_run_id == run.model_run_id:
+            return each, stage.refinement_factor
+    return None
 
 
 class RunEnd:
@@ -97,24 +108,36 @@ class RunEnd:
     async def _success(
         self, orchestration: Orchestration, run: TuningRun, *, epoch: int | None, reason: str
     ) -> Closing:
-        target = target_run(orchestration, run)
-        refined = None
-        if target is not None:
-            evidence: list[Trial] = []
-            for each in [*earlier_runs(orchestration, run), run]:
-                evidence.extend(
-                    await self._closer.list_trials(
-                        each.tuning_run_id, states=[TrialState.SUCCEEDED]
-                    )
-                )
-            refined = refine_for(orchestration, run, target, evidence)
-        return Closing(
+        closing = Closing(
             tuning_run_id=run.tuning_run_id,
             epoch=epoch,
             as_of_sequence=orchestration.last_sequence,
             state=LifecycleState.COMPLETED,
             reason=reason,
-            refinement=None if refined is None else refined.refinement,
-            next_planned_trials=0 if refined is None else refined.planned_trials,
-            next_total_combinations=None if refined is None else refined.total_combinations,
+        )
+        following = next_run(orchestration, run)
+        if following is None:
+            return closing
+        target, factor = following
+        evidence: list[Trial] = []
+        for each in [*earlier_runs(orchestration, run), run]:
+            evidence.extend(await self._closer.list_trials(each.tuning_run_id))
+        # A long search has a hundred thousand trials to rank: the event loop must not wait for it.
+        refinement = await asyncio.to_thread(
+            refine,
+            target.original_space,
+            run.space,
+            evidence,
+            factor,
+            source_method=run.method,
+            orchestration_id=orchestration.orchestration_id,
+            source_tuning_run_id=run.tuning_run_id,
+            target_tuning_run_id=target.tuning_run_id,
+        )
+        space = refinement.space_after
+        return replace(
+            closing,
+            refinement=refinement,
+            next_planned_trials=planned_trials(space, target.trial_budget),
+            next_total_combinations=countable(cardinality(space)),
         )

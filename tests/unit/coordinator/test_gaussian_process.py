@@ -75,7 +75,10 @@ def _best(
 
 @pytest.mark.parametrize(
     ("space", "function", "enough"),
-    [pytest.param(BRANIN, branin, -0.6, id="branin"), pytest.param(HARTMANN, hartmann6, 2.6, id="h6")],
+    [
+        pytest.param(BRANIN, branin, -0.6, id="branin"),
+        pytest.param(HARTMANN, hartmann6, 2.6, id="h6"),
+    ],
 )
 def test_the_model_beats_random_search_and_comes_near_the_best(
     space: SearchSpace, function: Callable[[Assignment], float], enough: float
@@ -91,7 +94,12 @@ def test_four_points_at_a_time_still_beat_random_search() -> None:
 
 
 def test_a_long_history_does_not_make_suggestions_slow() -> None:
-    before = [ended for _, ended in search(task("random_search", HARTMANN), hartmann6, trials=1_500, together=500)]
+    before = [
+        ended
+        for _, ended in search(
+            task("random_search", HARTMANN), hartmann6, trials=1_500, together=500
+        )
+    ]
     started = time.perf_counter()
     search(task("bayesian", HARTMANN), hartmann6, trials=1, before=before)
     # Far above what it takes (see the searcher's cap), far below what 1,500 points would.

@@ -144,9 +144,7 @@ def test_bayesian_search_starts_spread_and_then_models() -> None:
 
 
 def test_trials_of_earlier_stages_make_a_start_up_needless() -> None:
-    before = [
-        ended for _, ended in search(task("random_search", MIXED), smooth, trials=8)
-    ]
+    before = [ended for _, ended in search(task("random_search", MIXED), smooth, trials=8)]
     (first,) = make_searcher(task("bayesian", NARROWED, original=MIXED, stage_index=2)).ask(
         count=1, first_index=0, known=before
     )
@@ -155,9 +153,7 @@ def test_trials_of_earlier_stages_make_a_start_up_needless() -> None:
 
 
 def test_a_refined_bayesian_stage_looks_outside_with_every_third_point() -> None:
-    before = [
-        ended for _, ended in search(task("random_search", MIXED), smooth, trials=8)
-    ]
+    before = [ended for _, ended in search(task("random_search", MIXED), smooth, trials=8)]
     subject = task("bayesian", NARROWED, original=MIXED)
     whole = search(subject, smooth, trials=9, before=before)
     assert [each.phase for each, _ in whole] == ["model", "model", "explore"] * 3
@@ -192,3 +188,17 @@ def test_trials_outside_the_model_do_not_disturb_it() -> None:
         count=1, first_index=8, known=[*known, stranger, pruned]
     )
     assert len(asked) == 1
+
+
+# --- Used-up spaces ---
+
+
+@pytest.mark.parametrize("method", ["random_search", "bayesian"])
+def test_a_stage_that_begins_in_a_used_up_space_repeats_the_best_point_once(method: str) -> None:
+    space = SearchSpace.of([Parameter(name="k", domain=Choices(values=("a", "b", "c")))])
+    before = [
+        trial(n, {"k": value}, score)
+        for n, (value, score) in enumerate([("a", 0.1), ("b", 0.9), ("c", 0.2)])
+    ]
+    whole = search(task(method, space, stage_index=1), lambda _: 0.9, trials=5, before=before)
+    assert [(each.parameters, each.phase) for each, _ in whole] == [({"k": "b"}, "repeat")]

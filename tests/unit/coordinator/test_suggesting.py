@@ -89,9 +89,7 @@ async def test_a_caller_that_is_cancelled_leaves_no_process_thinking(
     suggesting: PooledSuggesting, known: list[Trial]
 ) -> None:
     await suggesting.suggest(SUBJECT, count=1, first_index=7, known=known)
-    asking = asyncio.create_task(
-        suggesting.suggest(SUBJECT, count=200, first_index=7, known=known)
-    )
+    asking = asyncio.create_task(suggesting.suggest(SUBJECT, count=200, first_index=7, known=known))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     asking.cancel()
@@ -101,8 +99,6 @@ async def test_a_caller_that_is_cancelled_leaves_no_process_thinking(
 
 
 async def test_simple_searchers_start_no_process(suggesting: PooledSuggesting) -> None:
-    asked = await suggesting.suggest(
-        task("random_search", MIXED), count=5, first_index=0, known=[]
-    )
+    asked = await suggesting.suggest(task("random_search", MIXED), count=5, first_index=0, known=[])
     assert len(asked) == 5
     assert _children() == []

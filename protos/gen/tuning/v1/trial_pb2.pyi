@@ -185,7 +185,7 @@ class Trial(_message.Message):
     candidate_index: _builtins.int
     """Is the place of the assignment in scikit-learn's ParameterGrid; grid stages only."""
     phase: _builtins.str
-    """Says where the assignment came from: `grid`, `random`, `explore`, `startup`, `model`, `fixed`."""
+    """Says where the assignment came from: `grid`, `random`, `explore`, `startup`, `model`, `fixed`, `repeat`."""
     suggestion_index: _builtins.int
     """Counts the suggestions of the tuning run: with the seed it decides the randomness of this one."""
     suggested_at_sequence: _builtins.int

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.coordinator.adapters.searchers.gaussian_process import FloatArray, GaussianProcess
+from services.coordinator.adapters.searchers.repeats import forced_repeat
 from services.coordinator.adapters.searchers.seeds import stage_seed
 from services.coordinator.ports import SearcherFailed, SearchTask
 from services.core.digest import assignment_digest
@@ -54,11 +55,11 @@ class BayesianSearcher:
         self._refined = task.refined
         self._seed = stage_seed(task)
         if n_dims(self._box) == 0:
-            raise SearcherFailed("no parameter has more than one value, so there is nothing to model")
+            raise SearcherFailed(
+                "no parameter has more than one value, so there is nothing to model"
+            )
 
-    def ask(
-        self, *, count: int, first_index: int, known: Sequence[Trial]
-    ) -> Sequence[Suggestion]:
+    def ask(self, *, count: int, first_index: int, known: Sequence[Trial]) -> Sequence[Suggestion]:
         """As in Searcher."""
         taken = {assignment_digest(trial.parameters) for trial in known}
         evidence = self._evidence(known)
@@ -71,6 +72,8 @@ class BayesianSearcher:
                 model = model or GaussianProcess(evidence.points, evidence.values)
                 model.pretend(evidence.pending)
                 suggestion = self._improve(index, model, evidence.best, taken)
+            if suggestion is None and index == 0:
+                suggestion = forced_repeat(self._box, self._seed, known)
             if suggestion is None:
                 break
             taken.add(assignment_digest(suggestion.parameters))
@@ -95,9 +98,7 @@ class BayesianSearcher:
             pending=to_unit_cube(self._bounds, pending),
         )
 
-    def _start_up(
-        self, index: int, evidence: _Evidence, taken: set[str]
-    ) -> Suggestion | None:
+    def _start_up(self, index: int, evidence: _Evidence, taken: set[str]) -> Suggestion | None:
         """Of some random points, the one farthest from all that is known or pending."""
         seed = self._seed
         first = sample_without_repeat(self._box, seed, index, taken)
@@ -145,8 +146,9 @@ class BayesianSearcher:
             points += nearby
             gains = np.concatenate([gains, self._gains(model, nearby)])
         for place in np.argsort(-gains, kind="stable"):
-            if assignment_digest(points[place]) not in taken:
-                return points[place]
+            candidate = points[int(place)]
+            if assignment_digest(candidate) not in taken:
+                return candidate
         # Candidates repeat where a space has few points; one that is left may not be among them.
         return sample_without_repeat(space, self._seed, index, taken)
 

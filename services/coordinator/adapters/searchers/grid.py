@@ -18,7 +18,11 @@ class GridSearcher:
         self._size = grid_size(space)
 
     def ask(
-        self, *, count: int, first_index: int, known: Sequence[Trial]
+        self,
+        *,
+        count: int,
+        first_index: int,
+        known: Sequence[Trial],  # noqa: ARG002
     ) -> Sequence[Suggestion]:
         """As in Searcher."""
         return [
@@ -36,7 +40,11 @@ class FixedPointSearcher:
         self._space = space
 
     def ask(
-        self, *, count: int, first_index: int, known: Sequence[Trial]
+        self,
+        *,
+        count: int,
+        first_index: int,
+        known: Sequence[Trial],  # noqa: ARG002
     ) -> Sequence[Suggestion]:
         """As in Searcher."""
         if first_index > 0 or count < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.coordinator.adapters.searchers.repeats import forced_repeat
 from services.coordinator.adapters.searchers.seeds import stage_seed
 from services.coordinator.ports import SearchTask
 from services.core.digest import assignment_digest
@@ -30,15 +31,15 @@ class RandomSearcher:
         self._taken: set[str] = set()
         self._told = 0
 
-    def ask(
-        self, *, count: int, first_index: int, known: Sequence[Trial]
-    ) -> Sequence[Suggestion]:
+    def ask(self, *, count: int, first_index: int, known: Sequence[Trial]) -> Sequence[Suggestion]:
         """As in Searcher."""
         self._learn(known)
         # What is suggested now may never become a trial: it counts as taken for this call only.
         taken, suggestions = set(self._taken), []
         for index in range(first_index, first_index + count):
             suggestion = self._draw(index, taken)
+            if suggestion is None and index == 0:
+                suggestion = forced_repeat(self._space, self._seed, known)
             if suggestion is None:
                 break
             taken.add(assignment_digest(suggestion.parameters))
