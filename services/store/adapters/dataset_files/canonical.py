@@ -1,0 +1,107 @@
+"""Canonical datasets: one uncompressed Arrow IPC file, the same bytes for the same content."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.core.objective import Task
+from services.store.ports.catalogue import CanonicalDataset
+from services.store.ports.results import Column, DatasetSummary
+
+_TYPE_NAMES = {pa.float64(): "float", pa.int64(): "int", pa.bool_(): "bool", pa.string(): "string"}
+
+
+@contextmanager
+def written(
+    features: dict[str, Any], target: Any, *, target_column: str, task: Task
+) -> Iterator[CanonicalDataset]:
+    """Writes columns as a canonical file, which is removed at the end.
+
+    Args:
+        features: name → Arrow array of float64, int64, bool or string, in order.
+        target: Arrow array without nulls: int64, bool or string for classification, else float64.
+    """
+    columns = {name: _plain(each) for name, each in features.items()}
+    target = _plain(target)
+    schema = pa.schema(
+        [
+            *(pa.field(name, each.type) for name, each in columns.items()),
+            pa.field(target_column, target.type, nullable=False),
+        ],
+        metadata={
+            b"crescendo.task": task.value.encode(),
+            b"crescendo.target": target_column.encode(),
+        },
+    )
+    # One record batch: its layout depends on the content alone, hence the hash too.
+    batch = pa.record_batch([*columns.values(), target], schema=schema)
+    with tempfile.TemporaryDirectory(prefix="crescendo-dataset-") as folder:
+        path = Path(folder) / "canonical.arrow"
+        with pa.ipc.new_file(str(path), schema) as writer:
+            writer.write_batch(batch)
+        yield CanonicalDataset(
+            path=path,
+            summary=DatasetSummary(
+                task=task,
+                target_column=target_column,
+                row_count=len(target),
+                columns=tuple(
+                    Column(
+                        name=name, type=_TYPE_NAMES[each.type], missing_count=_missing_count(each)
+                    )
+                    for name, each in columns.items()
+                ),
+                classes=_classes(target) if task is Task.CLASSIFICATION else (),
+                content_hash=_hash_of(path),
+                size_bytes=path.stat().st_size,
+            ),
+        )
+
+
+def _plain(column: Any) -> Any:
+    """Gives one array whose bytes depend on its values alone: what lies beneath nulls is zeroed."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if array.null_count == 0:
+        # Concatenating drops offsets, spare bytes and a mask without holes.
+        return pa.Array.from_buffers(array.type, len(array), [None, *_fresh(array).buffers()[1:]])
+    mask = pc.is_null(array).to_numpy(zero_copy_only=False)
+    if pa.types.is_string(array.type):
+        return pa.array(array.to_pylist(), type=pa.string())
+    filled = pc.fill_null(array, pa.scalar(0, type=pa.int64()).cast(array.type))
+    return pa.array(filled.to_numpy(zero_copy_only=False), type=array.type, mask=mask)
+
+
+def _fresh(array: Any) -> Any:
+    return (
+        pa.concat_arrays([array])
+        if array.offset == 0
+        else pc.take(array, pa.array(range(len(array)), type=pa.int64()))
+    )
+
+
+def _missing_count(array: Any) -> int:
+    missing: int = array.null_count
+    if pa.types.is_floating(array.type):
+        missing += pc.sum(pc.is_nan(array)).as_py() or 0
+    return missing
+
+
+def _classes(target: Any) -> tuple[tuple[str, int], ...]:
+    counted = pc.value_counts(target)
+    pairs = [(each["values"].as_py(), each["counts"].as_py()) for each in counted]
+    return tuple((str(label), count) for label, count in sorted(pairs))
+
+
+def _hash_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,274 @@
+"""Uploaded CSV and Parquet files: read, checked, every violation found at once."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from services.core.errors import FieldViolation, InvalidRequest
+from services.core.objective import Task
+from services.store.ports.results import DatasetFormat
+
+_PARQUET_MAGIC = b"PAR1"
+_MAX_LISTED = 20
+# A whole-number target with more distinct values than this is a quantity unless told otherwise.
+_FEW_VALUES = 20
+# What pandas.read_csv reads as missing.
+_NULLS = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+]  # fmt: skip
+
+
+def read_table(path: Path, file_format: DatasetFormat) -> Any:
+    """Reads a file as an Arrow table.
+
+    Raises: InvalidRequest: it is empty, or not what it should be; ragged rows are named by number.
+    """
+    with path.open("rb") as file:
+        head = file.read(4)
+    if not head:
+        raise _invalid("chunk", "the file is empty")
+    is_parquet = head == _PARQUET_MAGIC
+    if file_format is DatasetFormat.PARQUET and not is_parquet:
+        raise _invalid("header.format", "the file is no Parquet file: it does not begin with PAR1")
+    if file_format is DatasetFormat.CSV and is_parquet:
+        raise _invalid("header.format", "the file is a Parquet file, not CSV")
+    return _read_parquet(path) if is_parquet else _read_csv(path)
+
+
+def _read_parquet(path: Path) -> Any:
+    try:
+        return pyarrow.parquet.read_table(str(path))
+    except (pa.ArrowException, OSError) as error:
+        raise _invalid("chunk", f"the Parquet file cannot be read: {_first_line(error)}") from error
+
+
+def _read_csv(path: Path) -> Any:
+    _check_utf8(path)
+    ragged: list[FieldViolation] = []
+
+    def on_ragged(row: Any) -> str:
+        if len(ragged) < _MAX_LISTED:
+            ragged.append(
+                FieldViolation(
+                    field=f"chunk (row {row.number})",
+                    description=f"has {row.actual_columns} values, the header has"
+                    f" {row.expected_columns}",
+                )
+            )
+        return "skip"
+
+    def read(types: dict[str, Any]) -> Any:
+        ragged.clear()
+        return pyarrow.csv.read_csv(
+            str(path),
+            # Row numbers of ragged rows are known to a single reader only.
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=16 * 1024 * 1024),
+            parse_options=pyarrow.csv.ParseOptions(
+                newlines_in_values=True, invalid_row_handler=on_ragged
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                null_values=_NULLS,
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+                column_types=types,
+            ),
+        )
+
+    try:
+        table = read({})
+        # Dates and times are categories to an estimator: they stay the text they are in the file.
+        texts = {
+            each.name: pa.string()
+            for each in table.schema
+            if pa.types.is_temporal(each.type) or pa.types.is_binary(each.type)
+        }
+        if texts:
+            table = read(texts)
+    except pa.ArrowException as error:
+        if "Empty CSV" in str(error):
+            raise _invalid("chunk", "the file has no rows") from error
+        raise _invalid("chunk", f"the CSV file cannot be read: {_first_line(error)}") from error
+    if ragged:
+        raise InvalidRequest(ragged)
+    return table
+
+
+def _check_utf8(path: Path) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    position = 0
+    with path.open("rb") as file:
+        try:
+            while block := file.read(1 << 20):
+                decoder.decode(block)
+                position += len(block)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            raise _invalid(
+                "chunk", f"is not UTF-8 at about byte {position + error.start}"
+            ) from error
+
+
+def split_table(
+    table: Any, *, target_column: str, task: Task | None
+) -> tuple[dict[str, Any], Any, Task]:
+    """Splits a table into features and target, in canonical types.
+
+    Returns: name → feature column in order, target column, task (inferred when None).
+    Raises: InvalidRequest: lists every violation.
+    """
+    names: list[str] = table.schema.names
+    violations = list(_name_violations(names, target_column))
+    if table.num_rows == 0:
+        violations.append(FieldViolation(field="chunk", description="the file has no rows"))
+    if violations:
+        raise InvalidRequest(violations)
+    features: dict[str, Any] = {}
+    for name in names:
+        if name == target_column:
+            continue
+        converted = _feature(table.column(name))
+        if converted is None:
+            violations.append(
+                FieldViolation(
+                    field=f"column {name!r}",
+                    description=f"has type {table.column(name).type}; columns are numbers, booleans"
+                    " or strings",
+                )
+            )
+        else:
+            features[name] = converted
+    target, found_task, problems = _target(table.column(target_column), task)
+    violations += problems
+    if violations:
+        raise InvalidRequest(violations)
+    return features, target, found_task
+
+
+def _name_violations(names: list[str], target_column: str) -> Iterable[FieldViolation]:
+    for place, name in enumerate(names):
+        if not name.strip():
+            yield FieldViolation(
+                field=f"column {place + 1}", description="has no name in the header"
+            )
+        elif name in names[:place]:
+            yield FieldViolation(field=f"column {name!r}", description="appears more than once")
+    if target_column not in names:
+        listed = ", ".join(repr(name) for name in names[:_MAX_LISTED])
+        more = "" if len(names) <= _MAX_LISTED else f" and {len(names) - _MAX_LISTED} more"
+        yield FieldViolation(
+            field="header.target_column",
+            description=f"there is no column {target_column!r}; the columns are {listed}{more}",
+        )
+    elif len(names) == 1:
+        yield FieldViolation(
+            field="header.target_column", description="the target is the only column"
+        )
+
+
+def _feature(column: Any) -> Any | None:
+    """Gives a column as float64, int64, bool or string; None for a type that is none of them."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _feature(column.cast(kind.value_type))
+    if pa.types.is_boolean(kind) or kind in (pa.int64(), pa.float64(), pa.string()):
+        return column
+    if pa.types.is_integer(kind):
+        try:
+            return column.cast(pa.int64())
+        except pa.ArrowInvalid:
+            return None
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return column.cast(pa.string())
+    return None
+
+
+def _target(column: Any, task: Task | None) -> tuple[Any, Task, list[FieldViolation]]:
+    target = _feature(column)
+    field = "header.target_column"
+    if target is None:
+        return (
+            column,
+            Task.REGRESSION,
+            [FieldViolation(field=field, description=f"the target has type {column.type}")],
+        )
+    missing = target.null_count
+    if pa.types.is_floating(target.type):
+        missing += pc.sum(pc.is_nan(target)).as_py() or 0
+    if missing:
+        text = f"the target is missing in {missing} of {len(target)} rows"
+        return target, Task.REGRESSION, [FieldViolation(field=field, description=text)]
+    if pa.types.is_floating(target.type) and not pc.all(pc.is_finite(target)).as_py():
+        text = "the target holds infinite values"
+        return target, Task.REGRESSION, [FieldViolation(field=field, description=text)]
+    if task is None:
+        task = _inferred(target)
+    if task is Task.REGRESSION:
+        return _regression_target(target)
+    return _classification_target(target)
+
+
+def _inferred(target: Any) -> Task:
+    if pa.types.is_string(target.type) or pa.types.is_boolean(target.type):
+        return Task.CLASSIFICATION
+    distinct = pc.count_distinct(target).as_py()
+    few = distinct <= _FEW_VALUES
+    return Task.CLASSIFICATION if few and _is_whole(target) else Task.REGRESSION
+
+
+def _is_whole(target: Any) -> bool:
+    if not pa.types.is_floating(target.type):
+        return True
+    whole: bool = pc.all(pc.equal(pc.floor(target), target)).as_py()
+    limit: float = pc.max(pc.abs(target)).as_py()
+    return whole and limit < 2**53
+
+
+def _regression_target(target: Any) -> tuple[Any, Task, list[FieldViolation]]:
+    if pa.types.is_string(target.type) or pa.types.is_boolean(target.type):
+        kind = "text" if pa.types.is_string(target.type) else "boolean"
+        violation = FieldViolation(
+            field="header.task",
+            description=f"is regression, but the target is {kind}; a regression predicts a number",
+        )
+        return target, Task.REGRESSION, [violation]
+    return target.cast(pa.float64()), Task.REGRESSION, []
+
+
+def _classification_target(target: Any) -> tuple[Any, Task, list[FieldViolation]]:
+    if pa.types.is_floating(target.type):
+        if not _is_whole(target):
+            violation = FieldViolation(
+                field="header.task",
+                description="is classification, but the target holds fractions; classes are whole"
+                " numbers, booleans or text",
+            )
+            return target, Task.CLASSIFICATION, [violation]
+        target = target.cast(pa.int64())
+    classes = pc.unique(target)
+    if len(classes) < 2:
+        violation = FieldViolation(
+            field="header.target_column",
+            description=f"the target has one class only ({classes[0].as_py()!r}); a classification"
+            " needs two",
+        )
+        return target, Task.CLASSIFICATION, [violation]
+    return target, Task.CLASSIFICATION, []
+
+
+def _invalid(field: str, description: str) -> InvalidRequest:
+    return InvalidRequest([FieldViolation(field=field, description=description)])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:300] if str(error) else type(error).__name__

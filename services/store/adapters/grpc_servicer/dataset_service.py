@@ -1,0 +1,147 @@
+"""DatasetService over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from services.common.convert.times import time_to_proto
+from services.core.errors import FieldViolation, InvalidRequest
+from services.core.objective import Task
+from services.store.adapters.grpc_servicer.requests import TENANT, optional
+from services.store.ports.results import Dataset, DatasetFormat
+from services.store.service.datasets import Datasets, Upload
+from tuning.v1 import dataset_pb2, dataset_service_pb2_grpc
+from tuning.v1 import dataset_service_pb2 as pb
+
+_TASKS = {
+    Task.CLASSIFICATION: dataset_pb2.TASK_CLASSIFICATION,
+    Task.REGRESSION: dataset_pb2.TASK_REGRESSION,
+}
+_TASKS_BY_PROTO = {number: task for task, number in _TASKS.items()}
+_FORMATS_BY_PROTO = {
+    dataset_pb2.DATASET_FORMAT_UNSPECIFIED: DatasetFormat.DETECT,
+    dataset_pb2.DATASET_FORMAT_CSV: DatasetFormat.CSV,
+    dataset_pb2.DATASET_FORMAT_PARQUET: DatasetFormat.PARQUET,
+}
+
+
+class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
+    """Keeps datasets."""
+
+    def __init__(self, datasets: Datasets) -> None:
+        self._datasets = datasets
+
+    async def UploadDataset(
+        self, request_iterator: AsyncIterator[pb.UploadDatasetRequest], context: Any
+    ) -> pb.UploadDatasetResponse:
+        """Uploads a file: a header, then its bytes."""
+        with tempfile.TemporaryDirectory(prefix="crescendo-upload-") as folder:
+            path = Path(folder) / "upload"
+            header = await self._receive(request_iterator, path)
+            dataset = await self._datasets.upload(_upload_of(header), path, tenant=TENANT)
+        return pb.UploadDatasetResponse(dataset=dataset_to_proto(dataset))
+
+    async def _receive(
+        self, parts: AsyncIterator[pb.UploadDatasetRequest], path: Path
+    ) -> pb.UploadHeader:
+        header: pb.UploadHeader | None = None
+        size = 0
+        with path.open("wb") as file:
+            async for part in parts:
+                kind = part.WhichOneof("part")
+                if header is None:
+                    if kind != "header":
+                        raise _invalid("header", "must come in the first message")
+                    header = part.header
+                elif kind == "header":
+                    raise _invalid("header", "must come once, in the first message")
+                else:
+                    size += len(part.chunk)
+                    if size > self._datasets.max_bytes:
+                        raise _invalid(
+                            "chunk",
+                            f"the file is larger than the limit of {self._datasets.max_bytes} bytes",
+                        )
+                    await asyncio.to_thread(file.write, part.chunk)
+        if header is None:
+            raise _invalid("header", "must come in the first message")
+        return header
+
+    async def GetDataset(
+        self, request: pb.GetDatasetRequest, context: Any
+    ) -> pb.GetDatasetResponse:
+        """Describes one dataset."""
+        dataset = await self._datasets.dataset(request.dataset_id, tenant=TENANT)
+        return pb.GetDatasetResponse(dataset=dataset_to_proto(dataset))
+
+    async def ListDatasets(
+        self, request: pb.ListDatasetsRequest, context: Any
+    ) -> pb.ListDatasetsResponse:
+        """Lists datasets."""
+        found, token = await self._datasets.datasets(
+            tenant=TENANT,
+            page_size=optional(request, "page_size"),
+            page_token=request.page_token,
+        )
+        return pb.ListDatasetsResponse(
+            datasets=[dataset_to_proto(each) for each in found], next_page_token=token
+        )
+
+    async def DeleteDataset(
+        self, request: pb.DeleteDatasetRequest, context: Any
+    ) -> pb.DeleteDatasetResponse:
+        """Deletes an uploaded dataset."""
+        await self._datasets.delete(request.dataset_id)
+        return pb.DeleteDatasetResponse()
+
+
+def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
+    """Encodes a dataset's description."""
+    summary = dataset.summary
+    return dataset_pb2.Dataset(
+        dataset_id=dataset.dataset_id,
+        name=dataset.name,
+        task=_TASKS[summary.task],
+        target_column=summary.target_column,
+        row_count=summary.row_count,
+        columns=[
+            dataset_pb2.Column(name=each.name, type=each.type, missing_count=each.missing_count)
+            for each in summary.columns
+        ],
+        classes=[
+            dataset_pb2.ClassCount(label=label, count=count) for label, count in summary.classes
+        ],
+        content_hash=summary.content_hash,
+        size_bytes=summary.size_bytes,
+        built_in=dataset.built_in,
+        created_at=time_to_proto(dataset.created_at),
+    )
+
+
+def _upload_of(header: pb.UploadHeader) -> Upload:
+    violations = []
+    if header.task not in (dataset_pb2.TASK_UNSPECIFIED, *_TASKS_BY_PROTO):
+        violations.append(
+            FieldViolation(field="header.task", description=f"{header.task} is no task")
+        )
+    if header.format not in _FORMATS_BY_PROTO:
+        violations.append(
+            FieldViolation(field="header.format", description=f"{header.format} is no format")
+        )
+    if violations:
+        raise InvalidRequest(violations)
+    return Upload(
+        name=header.name,
+        target_column=header.target_column,
+        task=_TASKS_BY_PROTO.get(header.task),
+        file_format=_FORMATS_BY_PROTO[header.format],
+        request_id=optional(header, "request_id"),
+    )
+
+
+def _invalid(field: str, description: str) -> InvalidRequest:
+    return InvalidRequest([FieldViolation(field=field, description=description)])

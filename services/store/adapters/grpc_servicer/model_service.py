@@ -1,0 +1,106 @@
+"""ModelService over gRPC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.common.convert.objectives import column_kind_from_proto, column_kind_to_proto
+from services.common.convert.times import time_to_proto
+from services.common.convert.values import json_from_proto, json_to_proto
+from services.core.model_run import StepRequest
+from services.store.adapters.grpc_servicer.requests import (
+    TENANT,
+    decoded,
+    optional,
+    request_key,
+)
+from services.store.ports.results import ModelRun
+from services.store.service.model_runs import ModelRunRequest, ModelRuns
+from tuning.v1 import model_pb2, model_service_pb2_grpc, objective_pb2
+from tuning.v1 import model_service_pb2 as pb
+
+
+class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
+    """Keeps model runs."""
+
+    def __init__(self, model_runs: ModelRuns) -> None:
+        self._model_runs = model_runs
+
+    async def CreateModelRun(
+        self, request: pb.CreateModelRunRequest, context: Any
+    ) -> pb.CreateModelRunResponse:
+        """Creates a model run."""
+        model_run = await self._model_runs.create(
+            ModelRunRequest(
+                experiment=request.experiment or "default",
+                dataset_id=request.dataset_id,
+                model_type=request.model_type,
+                fixed_parameters={
+                    name: json_from_proto(value)
+                    for name, value in sorted(request.fixed_parameters.items())
+                },
+                steps=[
+                    decoded(f"preprocessing[{place}]", _step_of, each)
+                    for place, each in enumerate(request.preprocessing)
+                ],
+            ),
+            tenant=TENANT,
+            key=request_key("CreateModelRun", request),
+            validate_only=bool(request.validate_only),
+        )
+        return pb.CreateModelRunResponse(model_run=model_run_to_proto(model_run))
+
+    async def GetModelRun(
+        self, request: pb.GetModelRunRequest, context: Any
+    ) -> pb.GetModelRunResponse:
+        """Describes one model run."""
+        model_run = await self._model_runs.model_run(request.model_run_id)
+        return pb.GetModelRunResponse(model_run=model_run_to_proto(model_run))
+
+    async def ListModelRuns(
+        self, request: pb.ListModelRunsRequest, context: Any
+    ) -> pb.ListModelRunsResponse:
+        """Lists model runs."""
+        found, token = await self._model_runs.model_runs(
+            tenant=TENANT,
+            experiment=request.experiment,
+            page_size=optional(request, "page_size"),
+            page_token=request.page_token,
+        )
+        return pb.ListModelRunsResponse(
+            model_runs=[model_run_to_proto(each) for each in found], next_page_token=token
+        )
+
+
+def model_run_to_proto(model_run: ModelRun) -> model_pb2.ModelRun:
+    """Encodes a model run, its parameters as JSON."""
+    return model_pb2.ModelRun(
+        model_run_id=model_run.model_run_id,
+        experiment=model_run.experiment,
+        dataset_id=model_run.dataset_id,
+        model_type=model_run.model_type,
+        fixed_parameters={
+            name: json_to_proto(value) for name, value in model_run.fixed_parameters.items()
+        },
+        preprocessing=[
+            objective_pb2.PreprocessingStep(
+                type=each.type,
+                name=each.name,
+                parameters={name: json_to_proto(value) for name, value in each.parameters.items()},
+                columns=column_kind_to_proto(each.columns),
+            )
+            for each in model_run.steps
+        ],
+        created_at=time_to_proto(model_run.created_at),
+    )
+
+
+def _step_of(message: objective_pb2.PreprocessingStep) -> StepRequest:
+    return StepRequest(
+        type=message.type,
+        name=message.name,
+        parameters={
+            name: json_from_proto(value) for name, value in sorted(message.parameters.items())
+        },
+        columns=column_kind_from_proto(message.columns),
+    )

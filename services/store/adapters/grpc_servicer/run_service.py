@@ -1,0 +1,162 @@
+"""RunService over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from services.common.convert.runs import (
+    best_to_proto,
+    lifecycle_state_to_proto,
+    orchestration_to_proto,
+    tuning_run_to_proto,
+)
+from services.common.convert.spaces import refinement_to_proto
+from services.common.convert.times import time_to_proto
+from services.common.convert.trials import trial_to_proto
+from services.store.adapters.grpc_servicer.pages import PageEncoder
+from services.store.adapters.grpc_servicer.requests import (
+    TENANT,
+    lifecycle_states,
+    optional,
+    trial_states,
+)
+from services.store.ports.results import RankedModel, TrialOrder
+from services.store.service.runs import Runs
+from services.store.service.watch import Bookmark, Page, Snapshot, Watching
+from tuning.v1 import run_service_pb2 as pb
+from tuning.v1 import run_service_pb2_grpc
+
+SERVICE = pb.DESCRIPTOR.services_by_name["RunService"].full_name
+
+
+class RunServicer(run_service_pb2_grpc.RunServiceServicer):
+    """Answers questions about orchestrations and streams their events."""
+
+    def __init__(self, runs: Runs, watching: Watching) -> None:
+        self._runs = runs
+        self._watching = watching
+        self._pages = PageEncoder()
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Registers on a server; pages of watches go out as they were encoded once for all watchers."""
+        run_service_pb2_grpc.add_RunServiceServicer_to_server(self, server)
+        watch = grpc.unary_stream_rpc_method_handler(
+            self.WatchOrchestration,
+            request_deserializer=pb.WatchOrchestrationRequest.FromString,
+            response_serializer=_serialized,
+        )
+        server.add_registered_method_handlers(SERVICE, {"WatchOrchestration": watch})  # type: ignore[attr-defined]  # missing in the stubs
+
+    async def GetOrchestration(
+        self, request: pb.GetOrchestrationRequest, context: Any
+    ) -> pb.GetOrchestrationResponse:
+        """Describes one orchestration."""
+        found = await self._runs.orchestration(request.orchestration_id)
+        return pb.GetOrchestrationResponse(orchestration=orchestration_to_proto(found))
+
+    async def ListOrchestrations(
+        self, request: pb.ListOrchestrationsRequest, context: Any
+    ) -> pb.ListOrchestrationsResponse:
+        """Lists orchestrations without their stages, newest first."""
+        found, token = await self._runs.orchestrations(
+            TENANT,
+            states=lifecycle_states(request.states, "states"),
+            study_name=request.study_name,
+            page_size=optional(request, "page_size"),
+            page_token=request.page_token,
+        )
+        return pb.ListOrchestrationsResponse(
+            orchestrations=[orchestration_to_proto(each) for each in found],
+            next_page_token=token,
+        )
+
+    async def GetTuningRun(
+        self, request: pb.GetTuningRunRequest, context: Any
+    ) -> pb.GetTuningRunResponse:
+        """Describes one tuning run."""
+        found = await self._runs.tuning_run(request.tuning_run_id)
+        return pb.GetTuningRunResponse(tuning_run=tuning_run_to_proto(found))
+
+    async def ListTrials(
+        self, request: pb.ListTrialsRequest, context: Any
+    ) -> pb.ListTrialsResponse:
+        """Lists trials with their scores per split."""
+        by_score = request.order_by == pb.TRIAL_ORDER_SCORE
+        found, token = await self._runs.trials(
+            orchestration_id=request.orchestration_id,
+            tuning_run_id=request.tuning_run_id,
+            states=trial_states(request.states, "states"),
+            min_score=optional(request, "min_score"),
+            order=TrialOrder.SCORE if by_score else TrialOrder.NUMBER,
+            page_size=optional(request, "page_size"),
+            page_token=request.page_token,
+        )
+        return pb.ListTrialsResponse(
+            trials=[trial_to_proto(each) for each in found], next_page_token=token
+        )
+
+    async def ListRefinements(
+        self, request: pb.ListRefinementsRequest, context: Any
+    ) -> pb.ListRefinementsResponse:
+        """Lists the refinements of an orchestration in the order they were made."""
+        found = await self._runs.refinements(request.orchestration_id)
+        return pb.ListRefinementsResponse(refinements=[refinement_to_proto(each) for each in found])
+
+    async def GetBestModel(
+        self, request: pb.GetBestModelRequest, context: Any
+    ) -> pb.GetBestModelResponse:
+        """Gives the best model, and every model ranked."""
+        found = await self._runs.best_model(
+            request.orchestration_id, best_so_far=bool(request.best_so_far)
+        )
+        return pb.GetBestModelResponse(
+            best=best_to_proto(found.best),
+            trial=trial_to_proto(found.trial),
+            ranking=[_ranked_to_proto(each) for each in found.ranking],
+            scoring_metric=found.scoring_metric,
+            complete=found.complete,
+        )
+
+    async def WatchOrchestration(
+        self, request: pb.WatchOrchestrationRequest, context: Any
+    ) -> AsyncIterator[Any]:
+        """Streams an orchestration's events until its end."""
+        parts = self._watching.watch(
+            request.orchestration_id, after_sequence=optional(request, "after_sequence")
+        )
+        async with aclosing(parts):
+            async for part in parts:
+                match part:
+                    case Snapshot():
+                        yield pb.WatchOrchestrationResponse(
+                            snapshot=pb.Snapshot(
+                                orchestration=orchestration_to_proto(part.orchestration)
+                            )
+                        )
+                    case Page():
+                        yield self._pages.encode(request.orchestration_id, part.events)
+                    case Bookmark():
+                        yield pb.WatchOrchestrationResponse(
+                            bookmark=pb.Bookmark(
+                                sequence=part.sequence, observed_at=time_to_proto(part.observed_at)
+                            )
+                        )
+
+
+def _serialized(response: Any) -> bytes:
+    return response if isinstance(response, bytes) else response.SerializeToString()
+
+
+def _ranked_to_proto(model: RankedModel) -> pb.RankedModel:
+    return pb.RankedModel(
+        rank=model.rank,
+        model_run_id=model.model_run_id,
+        model_type=model.model_type,
+        state=lifecycle_state_to_proto(model.state),
+        best=best_to_proto(model.best),
+        message=model.message,
+    )

@@ -1,0 +1,84 @@
+"""Pages: sizes, and opaque tokens that remember where a listing goes on and what it listed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from services.core.errors import FieldViolation, InvalidRequest
+
+DEFAULT_PAGE_SIZE = 100
+MAX_PAGE_SIZE = 1000
+
+KeyT = TypeVar("KeyT")
+
+
+def checked_page_size(page_size: int | None) -> int:
+    """Gives the page size to use. Raises: InvalidRequest: it is out of range."""
+    if page_size is None:
+        return DEFAULT_PAGE_SIZE
+    if not 1 <= page_size <= MAX_PAGE_SIZE:
+        raise InvalidRequest(
+            [
+                FieldViolation(
+                    field="page_size",
+                    description=f"is {page_size}, must be between 1 and {MAX_PAGE_SIZE}",
+                )
+            ]
+        )
+    return page_size
+
+
+def make_token(listing: object, key: object) -> str:
+    """Makes a page token.
+
+    Args:
+        listing: what is listed and how, so that a token is not used for another listing.
+        key: where the next page begins; made of JSON values.
+    """
+    body = json.dumps([_digest(listing), key], separators=(",", ":"))
+    return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
+
+
+def read_token(listing: object, token: str, decode: Callable[[object], KeyT]) -> KeyT | None:
+    """Reads a page token; None for the first page.
+
+    Args:
+        decode: makes the key from its JSON form; a ValueError or TypeError refuses the token.
+
+    Raises: InvalidRequest: the token was not made by this listing.
+    """
+    if not token:
+        return None
+    try:
+        padded = token + "=" * (-len(token) % 4)
+        digest, key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if digest != _digest(listing):
+            raise ValueError("made by another listing")
+        return decode(key)
+    except (ValueError, TypeError, binascii.Error):
+        raise InvalidRequest(
+            [
+                FieldViolation(
+                    field="page_token",
+                    description="is not a next_page_token of a request with the same filters and"
+                    " order; leave it empty for the first page",
+                )
+            ]
+        ) from None
+
+
+def decode_time_and_id(key: object) -> tuple[datetime, str]:
+    """Decodes a key of (ISO time, id)."""
+    if not isinstance(key, list) or len(key) != 2:
+        raise ValueError("not a time and an id")
+    return datetime.fromisoformat(key[0]), str(key[1])
+
+
+def _digest(listing: object) -> str:
+    return hashlib.sha256(repr(listing).encode()).hexdigest()[:12]

@@ -1,0 +1,241 @@
+-- Everything one transaction on a locked orchestration does.
+
+-- name: reserve_request
+INSERT INTO crescendo.requests (tenant, rpc, request_id, body_hash, resource_id)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+RETURNING resource_id;
+
+-- name: find_request
+SELECT body_hash, resource_id
+FROM crescendo.requests
+WHERE tenant = $1 AND rpc = $2 AND request_id = $3;
+
+-- name: redirect_request
+UPDATE crescendo.requests SET resource_id = $4
+WHERE tenant = $1 AND rpc = $2 AND request_id = $3;
+
+-- name: insert_orchestration
+INSERT INTO crescendo.orchestrations (
+    orchestration_id, tenant, workflow, study_name, spec_hash, state,
+    scoring_metric, cv_folds, random_state, max_concurrent_trials
+)
+VALUES ($1, $2, $3, nullif($4::text, ''), $5, 'pending', $6, $7, $8, $9)
+ON CONFLICT (tenant, study_name) WHERE study_name IS NOT NULL DO NOTHING
+RETURNING orchestration_id;
+
+-- name: find_study
+SELECT orchestration_id, spec_hash
+FROM crescendo.orchestrations
+WHERE tenant = $1 AND study_name = $2;
+
+-- name: insert_stage
+INSERT INTO crescendo.stages (
+    orchestration_id, stage_index, method, state, max_active_tuning_runs, refinement_factor
+)
+VALUES ($1, $2, $3, 'pending', $4, $5);
+
+-- name: insert_tuning_run
+INSERT INTO crescendo.tuning_runs (
+    tuning_run_id, orchestration_id, stage_index, position, model_run_id, model_type,
+    method, method_used, state, space_proto, original_space_proto, evaluation_proto,
+    metrics, cv_folds, random_state, trial_budget, total_combinations, planned
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7, 'pending', $8, $8, $9, $10, $11, $12, $13, $14, $15);
+
+-- name: keep_session
+SELECT session_id, worker_class, worker_name, slots, ended_at IS NOT NULL AS ended
+FROM crescendo.sessions
+WHERE session_id = $1
+-- Weak enough for beats to go on, strong enough to make the end of the session wait.
+FOR KEY SHARE;
+
+-- name: lock_orchestration
+SELECT orchestration_id, tenant, state, reason, message, max_concurrent_trials, last_sequence,
+    next_trial_number, refinement_count, planned, queued, running, succeeded, failed, pruned,
+    cancelled, best_number, best_tuning_run_id, best_score, best_rank, started_at, ended_at,
+    crescendo.now() AS observed_at
+FROM crescendo.orchestrations
+WHERE orchestration_id = $1
+FOR UPDATE;
+
+-- name: read_stages
+SELECT stage_index, method, state, reason, message, max_active_tuning_runs, started_at, ended_at
+FROM crescendo.stages
+WHERE orchestration_id = $1
+ORDER BY stage_index;
+
+-- name: lock_tuning_runs
+SELECT tuning_run_id, stage_index, position, model_run_id, model_type, method, method_used, state,
+    reason, message, planned, queued, running, succeeded, failed, pruned, cancelled, created,
+    best_number, best_score, best_rank, last_end_sequence, measured_trials, mean_duration,
+    searcher_epoch, started_at, ended_at
+FROM crescendo.tuning_runs
+WHERE orchestration_id = $1 AND tuning_run_id = ANY ($2::uuid[])
+ORDER BY tuning_run_id
+FOR UPDATE;
+
+-- name: lock_all_tuning_runs
+SELECT tuning_run_id, stage_index, position, model_run_id, model_type, method, method_used, state,
+    reason, message, planned, queued, running, succeeded, failed, pruned, cancelled, created,
+    best_number, best_score, best_rank, last_end_sequence, measured_trials, mean_duration,
+    searcher_epoch, started_at, ended_at
+FROM crescendo.tuning_runs
+WHERE orchestration_id = $1
+ORDER BY tuning_run_id
+FOR UPDATE;
+
+-- name: lock_tuning_runs_of_trials
+SELECT tuning_run_id, stage_index, position, model_run_id, model_type, method, method_used, state,
+    reason, message, planned, queued, running, succeeded, failed, pruned, cancelled, created,
+    best_number, best_score, best_rank, last_end_sequence, measured_trials, mean_duration,
+    searcher_epoch, started_at, ended_at
+FROM crescendo.tuning_runs
+WHERE tuning_run_id = ANY (ARRAY(
+    SELECT DISTINCT tuning_run_id
+    FROM crescendo.trials
+    WHERE orchestration_id = $1 AND number = ANY ($2::integer[])
+))
+ORDER BY tuning_run_id
+FOR UPDATE;
+
+-- name: save_orchestration
+UPDATE crescendo.orchestrations
+SET state = $2, reason = $3, message = $4, last_sequence = $5, next_trial_number = $6,
+    refinement_count = $7, planned = $8, queued = $9, running = $10, succeeded = $11, failed = $12,
+    pruned = $13, cancelled = $14, best_number = $15, best_tuning_run_id = $16, best_score = $17,
+    best_rank = $18, started_at = $19, ended_at = $20
+WHERE orchestration_id = $1;
+
+-- name: save_stage
+UPDATE crescendo.stages
+SET state = $3, reason = $4, message = $5, started_at = $6, ended_at = $7
+WHERE orchestration_id = $1 AND stage_index = $2;
+
+-- name: save_tuning_run
+UPDATE crescendo.tuning_runs
+SET state = $2, reason = $3, message = $4, method_used = $5, planned = $6, queued = $7,
+    running = $8, succeeded = $9, failed = $10, pruned = $11, cancelled = $12, created = $13,
+    best_number = $14, best_score = $15, best_rank = $16, last_end_sequence = $17,
+    measured_trials = $18, mean_duration = $19, started_at = $20, ended_at = $21
+WHERE tuning_run_id = $1;
+
+-- name: set_space
+UPDATE crescendo.tuning_runs
+SET space_proto = $2, total_combinations = $3
+WHERE tuning_run_id = $1;
+
+-- name: insert_refinement
+INSERT INTO crescendo.refinements (orchestration_id, refinement_id, refinement_proto)
+VALUES ($1, $2, $3);
+
+-- name: append_events
+INSERT INTO crescendo.events (orchestration_id, sequence, occurred_at, payload_proto)
+SELECT $1, $2 + place - 1, $3, payload
+FROM unnest($4::bytea[]) WITH ORDINALITY AS event (payload, place);
+
+-- name: lock_trials
+SELECT number, tuning_run_id, stage_index, state, attempt, parameters_proto, candidate_index,
+    finished_attempt, reported_splits, lost_strikes, crash_strikes, oom_strikes, crash_worker,
+    session_id, claim_id, worker, missed_beats
+FROM crescendo.trials
+WHERE orchestration_id = $1 AND number = ANY ($2::integer[])
+ORDER BY number
+FOR UPDATE;
+
+-- name: lock_open_trials
+SELECT number, tuning_run_id, stage_index, state, attempt, parameters_proto, candidate_index,
+    finished_attempt, reported_splits, lost_strikes, crash_strikes, oom_strikes, crash_worker,
+    session_id, claim_id, worker, missed_beats
+FROM crescendo.trials
+WHERE tuning_run_id = ANY ($1::uuid[]) AND state IN ('queued', 'running')
+ORDER BY number
+FOR UPDATE;
+
+-- name: insert_trials
+INSERT INTO crescendo.trials (
+    orchestration_id, tuning_run_id, stage_index, queued_at,
+    number, parameters_proto, candidate_index, phase, suggestion_index, suggested_at_sequence
+)
+SELECT $1, $2, $3, crescendo.now(), trial.*
+FROM unnest(
+    $4::integer[], $5::bytea[], $6::bigint[], $7::text[], $8::integer[], $9::bigint[]
+) AS trial;
+
+-- name: find_number
+SELECT number
+FROM crescendo.trials
+WHERE tuning_run_id = $1 AND suggestion_index = $2;
+
+-- name: start_trials
+UPDATE crescendo.trials
+SET state = 'running', session_id = $3, claim_id = $4, worker = $5, missed_beats = 0,
+    reported_splits = 0, started_at = crescendo.now()
+WHERE orchestration_id = $1 AND number = ANY ($2::integer[]) AND state = 'queued';
+
+-- name: clear_dispatch
+UPDATE crescendo.trials
+SET dispatched_at = NULL
+WHERE orchestration_id = $1 AND number = ANY ($2::integer[])
+    AND state = 'queued' AND dispatched_at IS NOT NULL;
+
+-- name: clear_all_dispatch
+UPDATE crescendo.trials
+SET dispatched_at = NULL
+WHERE orchestration_id = $1 AND state = 'queued' AND dispatched_at IS NOT NULL;
+
+-- name: end_trials
+UPDATE crescendo.trials
+SET state = ending.state, finished_attempt = ending.finished_attempt, score = ending.score,
+    metrics_proto = ending.metrics, failure_kind = ending.failure_kind,
+    failure_message = ending.failure_message, fit_seconds = ending.fit_seconds,
+    score_seconds = ending.score_seconds, duration_seconds = ending.duration_seconds,
+    stop_requested = ending.stop_requested, finished_at = crescendo.now()
+FROM unnest(
+    $2::integer[], $3::text[], $4::integer[], $5::double precision[], $6::bytea[], $7::text[],
+    $8::text[], $9::double precision[], $10::double precision[], $11::double precision[],
+    $12::boolean[]
+) AS ending (
+    number, state, finished_attempt, score, metrics, failure_kind, failure_message, fit_seconds,
+    score_seconds, duration_seconds, stop_requested
+)
+WHERE trials.orchestration_id = $1 AND trials.number = ending.number
+    AND trials.state IN ('queued', 'running');
+
+-- name: requeue_trials
+UPDATE crescendo.trials
+SET state = 'queued', attempt = requeue.attempt, lost_strikes = requeue.lost_strikes,
+    crash_strikes = requeue.crash_strikes, oom_strikes = requeue.oom_strikes,
+    crash_worker = requeue.crash_worker, not_before = requeue.not_before, dispatched_at = NULL,
+    session_id = NULL, claim_id = NULL, missed_beats = 0, reported_splits = 0
+FROM unnest(
+    $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::text[],
+    $8::timestamptz[]
+) AS requeue (
+    number, attempt, lost_strikes, crash_strikes, oom_strikes, crash_worker, not_before
+)
+WHERE trials.orchestration_id = $1 AND trials.number = requeue.number AND trials.state = 'running';
+
+-- name: set_reported_splits
+UPDATE crescendo.trials
+SET reported_splits = report.splits
+FROM unnest($2::integer[], $3::integer[]) AS report (number, splits)
+WHERE trials.orchestration_id = $1 AND trials.number = report.number;
+
+-- name: read_parameters
+SELECT parameters_proto
+FROM crescendo.trials
+WHERE orchestration_id = $1 AND number = $2;
+
+-- name: most_frequent_failure
+SELECT failure_message
+FROM crescendo.trials
+WHERE tuning_run_id = $1 AND state = 'failed'
+GROUP BY failure_message
+ORDER BY count(*) DESC, min(number)
+LIMIT 1;
+
+-- name: orchestration_of
+SELECT orchestration_id
+FROM crescendo.tuning_runs
+WHERE tuning_run_id = $1;
