@@ -104,12 +104,12 @@ def test_after_an_encoder_every_column_is_numeric() -> None:
 def test_a_step_named_like_the_group_keeps_its_name() -> None:
     steps = (
         Step(type="one_hot_encoder", name="columns"),
-        Step(type="select_k_best", name="columns_"),
+        Step(type="select_k_best", name="columns2"),
     )
     built = build(spec(steps=steps), numeric=["a"], categorical=["c"])
     names = [name for name, _ in built.estimator.steps]
     assert len(set(names)) == len(names)
-    estimator = built.with_parameters({"columns__drop": "first", "columns___k": 1})
+    estimator = built.with_parameters({"columns__drop": "first", "columns2__k": 1})
     assert estimator.get_params()[f"{built.prefixes['columns']}__drop"] == "first"
 
 

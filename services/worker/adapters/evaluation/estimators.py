@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -121,7 +122,6 @@ class _Layout:
         self._stages: list[tuple[str, Estimator]] = []
         self._prefixes: dict[str, str] = {}
         self._group: dict[ColumnKind, list[tuple[Step, Estimator]]] = {}
-        self._groups = 0
 
     def add(self, step: Step) -> None:
         """Adds the next step."""
@@ -157,8 +157,7 @@ class _Layout:
     def _close_group(self) -> None:
         if not self._group:
             return
-        self._groups += 1
-        name = self._free_name("columns" if self._groups == 1 else f"columns_{self._groups}")
+        name = self._group_name()
         branches: list[tuple[str, Estimator, ColumnsNamed]] = []
         encoded = False
         for kind in (ColumnKind.NUMERIC, ColumnKind.CATEGORICAL):
@@ -180,7 +179,8 @@ class _Layout:
         self._stages.append((name, transformer))
         self._group = {}
 
-    def _free_name(self, name: str) -> str:
-        while name in self._taken:
-            name += "_"
-        return name
+    def _group_name(self) -> str:
+        """Names the next group `columns`, or `columns2`, … where a step or group is called so."""
+        taken = {*self._taken, *(name for name, _ in self._stages)}
+        names = (f"columns{number}" for number in itertools.count(2))
+        return "columns" if "columns" not in taken else next(n for n in names if n not in taken)
