@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -10,6 +11,11 @@ from typing import Any
 
 import structlog
 import uvloop
+
+# gRPC would run its handlers in every forked child, where they abort now and then before the child
+# becomes another program (1 of 100 starts, measured under load with uvloop). All processes started
+# here exec at once and need no handlers. Read when gRPC is imported: every `__main__` imports this first.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 logger = structlog.get_logger()
 
