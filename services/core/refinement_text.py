@@ -57,7 +57,9 @@ def explain(before: Parameter, after: Parameter, top: Sequence[Trial]) -> str:
         return f"{name} stays {shown(after.domain.value)}, its only value"
     if len(_values(after)) == 1:
         return f"{name} stays {_listed(_values(after))}"
-    return f"{name} stays {describe(after)}: {ranks} reach all of it"
+    if isinstance(after.domain, IntRange | FloatRange):
+        return f"{name} stays {describe(after)}: the values next to {_centre(after, top)} span it"
+    return f"{name} stays {describe(after)}: all are in {ranks}"
 
 
 def summarise_refinement(

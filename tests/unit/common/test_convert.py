@@ -72,15 +72,25 @@ _counts = st.integers(min_value=0, max_value=2**31 - 1)
 _scalars = st.one_of(st.none(), st.booleans(), _ints, _floats, st.text(max_size=8))
 _values: st.SearchStrategy[Value] = st.one_of(_scalars, st.lists(_scalars, max_size=4).map(tuple))
 _value_tuples = st.lists(_values, min_size=1, max_size=4).map(tuple)
+
+
+@st.composite
+def _float_ranges(draw: st.DrawFn) -> FloatRange:
+    low, high = sorted((draw(_floats), draw(_floats)))
+    step = draw(st.none() | st.floats(min_value=1e-300, allow_infinity=False))
+    return FloatRange(low=low, high=high, log=low > 0 and draw(st.booleans()), step=step)
+
+
+@st.composite
+def _int_ranges(draw: st.DrawFn) -> IntRange:
+    low, high = sorted((draw(_ints), draw(_ints)))
+    log = low > 0 and draw(st.booleans())
+    return IntRange(low=low, high=high, log=log, step=draw(st.integers(1, 100)))
+
+
 _domains: st.SearchStrategy[Domain] = st.one_of(
-    st.builds(
-        FloatRange,
-        low=_floats,
-        high=_floats,
-        log=st.booleans(),
-        step=st.one_of(st.none(), _floats),
-    ),
-    st.builds(IntRange, low=_ints, high=_ints, log=st.booleans(), step=st.integers(1, 100)),
+    _float_ranges(),
+    _int_ranges(),
     st.builds(Choices, values=_value_tuples),
     st.builds(Fixed, value=_values),
     st.builds(Grid, values=_value_tuples),
