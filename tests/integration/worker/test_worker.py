@@ -236,18 +236,6 @@ async def test_folds_of_short_trials_are_not_reported(
     assert store.folds == []
 
 
-async def test_results_of_short_trials_are_reported_in_batches(
-    start: StartWorker, broker: MemoryBroker
-) -> None:
-    store = service("gaussian_nb")
-    numbers = store.add_trials(*({"var_smoothing": 1e-9 * each} for each in range(1, 201)))
-    await broker.publish("default", [store.message(*numbers)])
-    async with serving(store) as address, start(address):
-        await store.until_terminal(*numbers)
-    assert sum(store.finishes) == 200
-    assert len(store.finishes) < 150
-
-
 async def test_a_trial_past_the_workers_limit_times_out(
     start: StartWorker, broker: MemoryBroker
 ) -> None:

@@ -61,7 +61,6 @@ class MemoryTrialService(TrialServiceServicer):
     registrations: list[pb.RegisterSessionRequest] = field(default_factory=list)
     beats: list[pb.HeartbeatRequest] = field(default_factory=list)
     folds: list[pb.FoldReport] = field(default_factory=list)
-    finishes: list[int] = field(default_factory=list)
     returned: list[TrialKey] = field(default_factory=list)
     downloads: int = 0
     away: bool = False
@@ -196,7 +195,6 @@ class MemoryTrialService(TrialServiceServicer):
     async def FinishTrials(self, request: Any, context: Any) -> Any:
         async with self._call():
             self._check(request.session_id)
-            self.finishes.append(len(request.results))
             response = pb.FinishTrialsResponse()
             for each in request.results:
                 response.answers.add(

@@ -27,6 +27,8 @@ logger = structlog.get_logger()
 
 _MODULE = "services.worker.child"
 _START_SECONDS = 120.0
+_START_ATTEMPTS = 3
+_START_PAUSE_SECONDS = 0.5
 _PREPARE_SECONDS = 600.0
 _TERMINATE_SECONDS = 5.0
 
@@ -207,10 +209,20 @@ class Child:
 
 
 async def start_child() -> Child:
-    """Starts a child and waits until it is ready.
+    """Starts a child and waits until it is ready; tries again when it ends at its very start.
 
     Raises: OSError: it cannot be started.
     """
+    for _ in range(_START_ATTEMPTS - 1):
+        try:
+            return await _start_once()
+        except OSError as error:
+            logger.warning("child did not start; trying again", error=str(error))
+            await asyncio.sleep(_START_PAUSE_SECONDS)
+    return await _start_once()
+
+
+async def _start_once() -> Child:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
