@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from services.core.errors import FieldViolation, InvalidRequest
 
@@ -35,15 +34,35 @@ class Violations:
         """Adds one violation."""
         self._found.append(FieldViolation(field=field, description=description))
 
-    @contextmanager
-    def gathered(self) -> Iterator[None]:
-        """Takes over the violations of an InvalidRequest raised inside; other errors pass."""
-        try:
-            yield
-        except InvalidRequest as refusal:
-            self._found.extend(refusal.violations)
+    def gathered(self) -> _Gathering:
+        """Takes over the violations of an InvalidRequest raised inside; other errors pass.
+
+        What the block would have assigned is then unset: raise before using it.
+        """
+        return _Gathering(self._found)
 
     def raise_if_any(self) -> None:
         """Raises: InvalidRequest: something was found; it lists all of it."""
         if self._found:
             raise InvalidRequest(self._found)
+
+
+class _Gathering:
+    # A class, since a generator's context manager does not tell type checkers that it may swallow.
+
+    def __init__(self, found: list[FieldViolation]) -> None:
+        self._found = found
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if not isinstance(raised, InvalidRequest):
+            return False
+        self._found.extend(raised.violations)
+        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from services.core.sampling import generator, sample
@@ -18,6 +19,9 @@ from services.core.space import (
     Value,
 )
 from services.core.trial import Trial, TrialState
+
+few = settings(max_examples=30, deadline=None)
+"""Settings of tests whose every example is costly; machines that run tests are busy."""
 
 _words = st.text(alphabet="abcdef", min_size=1, max_size=3)
 _floats = st.floats(-1e6, 1e6, allow_subnormal=False)

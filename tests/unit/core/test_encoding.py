@@ -9,6 +9,7 @@ from services.core.encoding import from_unit_cube, n_dims, neighbours, to_unit_c
 from services.core.errors import OutOfSpace
 from services.core.sampling import generator, sample
 from services.core.space import (
+    Assignment,
     Choices,
     Fixed,
     FloatRange,
@@ -47,6 +48,7 @@ def test_each_kind_of_parameter_has_its_dimensions() -> None:
     )
 
 
+@strategies.few
 @given(strategies.spaces(), st.integers(0, 1000))
 def test_points_come_back_from_the_unit_cube(space: SearchSpace, seed: int) -> None:
     points = [sample(space, generator(seed, index)) for index in range(3)]
@@ -65,12 +67,14 @@ def test_points_come_back_from_the_unit_cube(space: SearchSpace, seed: int) -> N
                 assert same_value(value, again)
 
 
+@strategies.few
 @given(strategies.spaces(), st.integers(0, 1000))
 def test_whatever_is_decoded_lies_in_the_space(space: SearchSpace, seed: int) -> None:
     rows = generator(seed, 0).uniform(-0.5, 1.5, size=(4, n_dims(space)))
     assert all(contains(space, each) for each in from_unit_cube(space, rows))
 
 
+@strategies.few
 @given(strategies.spaces(), st.integers(0, 1000), st.floats(1e-6, 1.0))
 def test_neighbours_lie_in_the_space_and_differ(
     space: SearchSpace, seed: int, scale: float
@@ -92,7 +96,7 @@ def test_a_short_move_still_moves_on_a_lattice() -> None:
 
 
 def test_neighbours_of_a_point_outside_come_inside() -> None:
-    wider = {"C": 500.0, "depth": 50, "fixed": "y", "kernel": "sigmoid", "single": 9}
+    wider: Assignment = {"C": 500.0, "depth": 50, "fixed": "y", "kernel": "sigmoid", "single": 9}
     found = neighbours(_MIXED, wider, generator(3, 0), 0.1, count=20)
     assert all(contains(_MIXED, each) for each in found)
 

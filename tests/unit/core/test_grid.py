@@ -32,6 +32,7 @@ def _grid(**values: tuple[object, ...]) -> SearchSpace:
     )
 
 
+@strategies.few
 @given(strategies.grids())
 def test_points_come_in_the_order_of_scikit_learn(space: SearchSpace) -> None:
     lists = {
@@ -186,6 +187,7 @@ json_values = st.recursive(
 )
 
 
+@strategies.few
 @given(st.dictionaries(st.sampled_from([*_SCHEMAS, "other"]), json_values, max_size=4))
 def test_any_json_is_read_or_refused_by_path(grid: dict[str, object]) -> None:
     found = Violations()

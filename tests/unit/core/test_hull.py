@@ -71,6 +71,7 @@ def test_what_is_no_grid_stays() -> None:
     assert hull(parameter) == parameter
 
 
+@strategies.few
 @given(strategies.grids())
 def test_the_points_of_a_grid_lie_in_its_hull(space: SearchSpace) -> None:
     spanned = hull_space(space)

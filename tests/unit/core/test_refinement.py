@@ -94,7 +94,8 @@ def test_a_logarithmic_range_is_narrowed_on_its_scale() -> None:
     domain = _only(refine(space, space, trials, 0.25, source_method="grid_search"))[1]
     assert isinstance(domain, FloatRange)
     assert domain.log
-    assert (domain.low, domain.high) == (pytest.approx(1.0), 100.0)
+    assert domain.low == pytest.approx(1.0)
+    assert domain.high == 100.0
 
 
 def test_a_best_on_the_edge_of_the_original_stays_inside_it() -> None:
@@ -359,6 +360,7 @@ def test_a_space_that_came_down_to_one_point_takes_the_next_best() -> None:
     assert cardinality(alone.space_after) == 2
 
 
+@strategies.few
 @given(
     strategies.grids(),
     st.floats(0.01, 1.0),
@@ -387,6 +389,7 @@ def test_three_stages_stay_inside_the_original_space(
         current = after
 
 
+@strategies.few
 @given(
     strategies.spaces(),
     st.floats(0.01, 1.0),

@@ -30,11 +30,13 @@ def _draws(parameter: Parameter, count: int = 4000) -> list[object]:
     return [sample(space, rng)[parameter.name] for _ in range(count)]
 
 
+@strategies.few
 @given(strategies.spaces(), st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**31))
 def test_samples_lie_in_their_space(space: SearchSpace, seed: int, index: int) -> None:
     assert contains(space, sample(space, generator(seed, index)))
 
 
+@strategies.few
 @given(strategies.spaces(), st.integers(0, 2**32 - 1), st.integers(0, 1000))
 def test_a_suggestion_depends_on_seed_and_index_alone(
     space: SearchSpace, seed: int, index: int

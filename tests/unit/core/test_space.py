@@ -45,6 +45,7 @@ def test_both_zeros_share_a_digest() -> None:
     assert assignment_digest({"a": 0.0}) == assignment_digest({"a": -0.0})
 
 
+@strategies.few
 @given(strategies.values, strategies.values)
 def test_values_share_a_key_only_when_equal_in_type_and_value(left: Value, right: Value) -> None:
     same = type(left) is type(right) and repr(left) == repr(right)
@@ -76,6 +77,7 @@ def test_parameters_count_their_values(parameter: Parameter, size: int | None) -
     assert cardinality(SearchSpace(parameters=(parameter,))) == size
 
 
+@strategies.few
 @given(strategies.spaces())
 def test_every_value_of_a_finite_parameter_belongs_to_it(space: SearchSpace) -> None:
     for parameter in space.parameters:
@@ -117,6 +119,7 @@ def test_a_point_needs_exactly_the_parameters_of_its_space() -> None:
     assert [each.field for each in raised.value.violations] == ["a", "b", "c"]
 
 
+@strategies.few
 @given(st.lists(st.sampled_from("abc"), min_size=2, max_size=3))
 def test_parameters_of_a_space_are_sorted_and_unique(names: list[str]) -> None:
     parameters = tuple(Parameter(name=each, domain=Fixed(value=1)) for each in names)
