@@ -1,0 +1,299 @@
+"""Datasets: files that are accepted and refused, the built-in ones, deletion, download."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import sklearn.datasets
+
+from services.core.errors import AlreadyExists, InvalidRequest, NotFound, WrongState
+from services.core.objective import Task
+from services.store.app import UseCases
+from services.store.ports.results import Dataset, DatasetFormat
+from services.store.service.datasets import Upload
+from services.store.service.model_runs import ModelRunRequest
+from tests.integration.store.scenario import TENANT, Scenario
+
+GOOD = b"a,b,c,label\n1,2.5,x,yes\n2,,y,no\n3,4.5,x,yes\n"
+
+
+def _upload(**changes: Any) -> Upload:
+    values: dict[str, Any] = {
+        "name": "mine",
+        "target_column": "label",
+        "task": None,
+        "file_format": DatasetFormat.DETECT,
+        "request_id": None,
+    }
+    return Upload(**{**values, **changes})
+
+
+async def _stored(cases: UseCases, folder: Path, content: bytes, **changes: Any) -> Dataset:
+    path = folder / uuid.uuid4().hex
+    path.write_bytes(content)
+    return await cases.datasets.upload(_upload(**changes), path, tenant=TENANT)
+
+
+async def _table(cases: UseCases, dataset_id: str) -> Any:
+    chunks = [each async for each in cases.datasets.chunks(dataset_id, tenant=TENANT)]
+    assert all(len(each) <= 1024 * 1024 for each in chunks)
+    with pa.ipc.open_file(pa.BufferReader(b"".join(chunks))) as reader:
+        return reader.read_all()
+
+
+async def test_a_csv_is_stored_in_typed_columns(cases: UseCases, tmp_path: Path) -> None:
+    dataset = await _stored(cases, tmp_path, GOOD)
+    summary = dataset.summary
+    assert (summary.task, summary.row_count, summary.target_column) == (
+        Task.CLASSIFICATION,
+        3,
+        "label",
+    )
+    assert [(each.name, each.type, each.missing_count) for each in summary.columns] == [
+        ("a", "int", 0),
+        ("b", "float", 1),
+        ("c", "string", 0),
+    ]
+    assert summary.classes == (("no", 1), ("yes", 2))
+    table = await _table(cases, dataset.dataset_id)
+    assert table.schema.names == ["a", "b", "c", "label"]
+    assert table.schema.metadata == {
+        b"crescendo.task": b"classification",
+        b"crescendo.target": b"label",
+    }
+    assert table.column("b").to_pylist() == [2.5, None, 4.5]
+
+
+async def test_the_target_comes_last_wherever_it_was(cases: UseCases, tmp_path: Path) -> None:
+    dataset = await _stored(cases, tmp_path, b"label,a\n0,1\n1,2\n")
+    table = await _table(cases, dataset.dataset_id)
+    assert table.schema.names == ["a", "label"]
+    assert table.schema.field("label").type == pa.int64()
+
+
+async def test_the_same_content_has_the_same_hash(cases: UseCases, tmp_path: Path) -> None:
+    first = await _stored(cases, tmp_path, GOOD)
+    second = await _stored(cases, tmp_path, GOOD.replace(b"\n", b"\r\n"), name="other")
+    assert first.dataset_id != second.dataset_id
+    assert first.summary.content_hash == second.summary.content_hash
+    third = await _stored(cases, tmp_path, GOOD.replace(b"2.5", b"2.6"))
+    assert third.summary.content_hash != first.summary.content_hash
+
+
+async def test_csv_and_parquet_of_the_same_table_are_the_same(
+    cases: UseCases, tmp_path: Path
+) -> None:
+    buffer = io.BytesIO()
+    table = pa.table(
+        {
+            "a": pa.array([1, 2, 3], pa.int32()),
+            "b": pa.array([2.5, None, 4.5]),
+            "c": pa.array(["x", "y", "x"]).dictionary_encode(),
+            "label": ["yes", "no", "yes"],
+        }
+    )
+    pyarrow.parquet.write_table(table, buffer)
+    from_parquet = await _stored(cases, tmp_path, buffer.getvalue())
+    from_csv = await _stored(cases, tmp_path, GOOD)
+    assert from_parquet.summary == from_csv.summary
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        ("0 1 2 0 1 2", Task.CLASSIFICATION),
+        ("0.0 1.0 1.0 0.0 1.0 1.0", Task.CLASSIFICATION),
+        ("true false true true true true", Task.CLASSIFICATION),
+        ("x y x y x y", Task.CLASSIFICATION),
+        ("0.5 1 2 3 4 5", Task.REGRESSION),
+        (" ".join(map(str, range(40))), Task.REGRESSION),
+    ],
+)
+async def test_the_task_is_inferred_from_the_target(
+    cases: UseCases, tmp_path: Path, values: str, task: Task
+) -> None:
+    rows = "\n".join(f"{place},{value}" for place, value in enumerate(values.split()))
+    dataset = await _stored(cases, tmp_path, f"a,label\n{rows}\n".encode())
+    assert dataset.summary.task is task
+    kind = (await _table(cases, dataset.dataset_id)).schema.field("label").type
+    assert kind in ((pa.float64(),) if task is Task.REGRESSION else (
+        pa.int64(),
+        pa.bool_(),
+        pa.string(),
+    ))
+
+
+async def test_dates_stay_text_and_quoted_line_breaks_are_one_row(
+    cases: UseCases, tmp_path: Path
+) -> None:
+    content = b'day,note,label\n2024-01-01,"two\nlines",1\n2024-01-02,one,0\n'
+    dataset = await _stored(cases, tmp_path, content)
+    assert [each.type for each in dataset.summary.columns] == ["string", "string"]
+    table = await _table(cases, dataset.dataset_id)
+    assert table.column("day").to_pylist() == ["2024-01-01", "2024-01-02"]
+    assert table.column("note").to_pylist() == ["two\nlines", "one"]
+
+
+_PARQUET = DatasetFormat.PARQUET
+_BAD = [
+    ("empty file", b"", {}, "the file is empty"),
+    ("header only", b"a,label\n", {}, "no rows"),
+    ("no such target", b"a,b\n1,2\n2,3\n", {}, "there is no column 'label'; the columns are 'a', 'b'"),
+    ("ragged", b"a,label\n1,0\n1,2,3\n2,1\n4\n", {}, "has 3 values, the header has 2"),
+    ("one class", b"a,label\n1,x\n2,x\n", {}, "one class only"),
+    ("text regression", b"a,label\n1,x\n2,y\n", {"task": Task.REGRESSION}, "the target is text"),
+    (
+        "fraction classes",
+        b"a,label\n1,0.5\n2,1\n",
+        {"task": Task.CLASSIFICATION},
+        "holds fractions",
+    ),
+    ("missing target", b"a,label\n1,x\n2,\n3,y\n", {}, "missing in 1 of 3 rows"),
+    ("infinite target", b"a,label\n1,0.5\n2,inf\n3,2\n", {}, "infinite"),
+    ("nan target", b"a,label\n1,0.5\n2,nan\n3,2\n", {}, "missing in 1 of 3"),
+    ("twice a name", b"a,a,label\n1,2,x\n2,3,y\n", {}, "more than once"),
+    ("no name", b"a,,label\n1,2,x\n2,3,y\n", {}, "no name"),
+    ("only a target", b"label\n0\n1\n", {}, "only column"),
+    ("latin 1", "a,label\n1,é\n2,x\n".encode("latin-1"), {}, "not UTF-8 at about byte 10"),
+    ("not parquet", b"a,label\n1,2\n", {"file_format": _PARQUET}, "no Parquet file"),
+    ("broken parquet", b"PAR1nonsense", {}, "cannot be read"),
+    ("no target named", GOOD, {"target_column": ""}, "must not be empty"),
+    ("request id", GOOD, {"request_id": "abc"}, "no UUID"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "changes", "words"), _BAD, ids=[e[0] for e in _BAD])
+async def test_a_bad_file_is_refused_and_nothing_is_stored(
+    cases: UseCases,
+    tmp_path: Path,
+    name: str,
+    content: bytes,
+    changes: dict[str, Any],
+    words: str,
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await _stored(cases, tmp_path, content, **changes)
+    assert words in str(caught.value)
+    found, _ = await cases.datasets.datasets(tenant=TENANT, page_size=None, page_token="")
+    assert all(each.built_in for each in found)
+
+
+async def test_ragged_rows_are_named_by_number(cases: UseCases, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await _stored(cases, tmp_path, b"a,label\n1,0\n1,2,3\n2,1\n4\n")
+    assert [each.field for each in caught.value.violations] == ["chunk (row 3)", "chunk (row 5)"]
+
+
+async def test_every_column_of_an_unknown_type_is_named(cases: UseCases, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    table = pa.table({"a": [[1], [2]], "b": [{"x": 1}, {"x": 2}], "c": [1, 2], "label": [0, 1]})
+    pyarrow.parquet.write_table(table, buffer)
+    with pytest.raises(InvalidRequest) as caught:
+        await _stored(cases, tmp_path, buffer.getvalue())
+    assert [each.field for each in caught.value.violations] == ["column 'a'", "column 'b'"]
+
+
+async def test_an_upload_repeated_is_the_same_dataset(cases: UseCases, tmp_path: Path) -> None:
+    request_id = str(uuid.uuid4())
+    first = await _stored(cases, tmp_path, GOOD, request_id=request_id)
+    again = await _stored(cases, tmp_path, GOOD, request_id=request_id)
+    assert first == again
+    with pytest.raises(AlreadyExists):
+        await _stored(cases, tmp_path, GOOD + b"4,1,z,no\n", request_id=request_id)
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "digits", "iris", "wine"])
+async def test_built_in_data_is_exactly_scikit_learns(cases: UseCases, name: str) -> None:
+    matrix, target = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
+    dataset = await cases.datasets.dataset(f"sklearn:{name}", tenant=TENANT)
+    assert dataset.built_in
+    table = await _table(cases, dataset.dataset_id)
+    stored = np.column_stack([table.column(place).to_numpy() for place in range(matrix.shape[1])])
+    assert stored.dtype == np.float64
+    assert np.array_equal(stored, matrix)
+    assert np.array_equal(table.column("target").to_numpy(), target)
+    assert dataset.summary.content_hash == await _hash(cases, dataset.dataset_id)
+
+
+async def _hash(cases: UseCases, dataset_id: str) -> str:
+    import hashlib
+
+    digest = hashlib.sha256()
+    async for chunk in cases.datasets.chunks(dataset_id, tenant=TENANT):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+async def test_a_built_in_is_made_once(cases: UseCases) -> None:
+    made = await asyncio.gather(
+        *(cases.datasets.dataset("sklearn:wine", tenant=TENANT) for _ in range(5))
+    )
+    assert len({each.created_at for each in made}) == 1
+    with pytest.raises(NotFound, match="sklearn:nothing"):
+        await cases.datasets.dataset("sklearn:nothing", tenant=TENANT)
+
+
+async def test_built_in_data_is_listed_first_then_the_newest(
+    cases: UseCases, tmp_path: Path
+) -> None:
+    mine = [await _stored(cases, tmp_path, GOOD, name=str(place)) for place in range(3)]
+    names: list[str] = []
+    token = ""
+    while True:
+        found, token = await cases.datasets.datasets(tenant=TENANT, page_size=3, page_token=token)
+        names += [each.dataset_id for each in found]
+        if not token:
+            break
+    assert all(each.startswith("sklearn:") for each in names[:5])
+    assert names[5:] == [each.dataset_id for each in reversed(mine)]
+
+
+async def test_a_dataset_in_use_is_not_deleted(
+    cases: UseCases, scenario: Scenario, tmp_path: Path
+) -> None:
+    dataset = await _stored(cases, tmp_path, b"a,label\n1,x\n2,y\n3,x\n4,y\n")
+    await cases.model_runs.create(
+        ModelRunRequest(
+            experiment="e",
+            dataset_id=dataset.dataset_id,
+            model_type="svm_classifier",
+            fixed_parameters={},
+            steps=(),
+        ),
+        tenant=TENANT,
+        key=None,
+        validate_only=False,
+    )
+    with pytest.raises(WrongState, match="used by 1 model run"):
+        await cases.datasets.delete(dataset.dataset_id)
+    unused = await _stored(cases, tmp_path, GOOD)
+    await cases.datasets.delete(unused.dataset_id)
+    with pytest.raises(NotFound):
+        await cases.datasets.dataset(unused.dataset_id, tenant=TENANT)
+    with pytest.raises(NotFound):
+        await cases.datasets.delete(unused.dataset_id)
+    with pytest.raises(WrongState, match="comes with Crescendo"):
+        await cases.datasets.delete("sklearn:wine")
+
+
+async def test_a_table_larger_than_the_limit_is_refused(cases: UseCases, tmp_path: Path) -> None:
+    cases.datasets.max_bytes = 1000
+    with pytest.raises(InvalidRequest, match="the limit is 1000"):
+        await _stored(cases, tmp_path, GOOD + b"1,1,x,no\n" * 100)
+
+
+async def test_a_large_table_comes_in_pieces(cases: UseCases, tmp_path: Path) -> None:
+    rows = b"".join(b"%d,%d\n" % (place, place % 2) for place in range(200_000))
+    dataset = await _stored(cases, tmp_path, b"a,label\n" + rows)
+    assert dataset.summary.size_bytes > 3 * 1024 * 1024
+    table = await _table(cases, dataset.dataset_id)
+    assert table.num_rows == 200_000
+    assert await _hash(cases, dataset.dataset_id) == dataset.summary.content_hash
