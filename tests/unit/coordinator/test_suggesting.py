@@ -24,19 +24,15 @@ def known() -> list[Trial]:
     return [ended for _, ended in search(SUBJECT, smooth, trials=7)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def suggesting() -> Iterator[PooledSuggesting]:
-    with PooledSuggesting(processes=1, timeout_seconds=30.0) as pooled:
+    # One for all: a process takes seconds to import what it needs.
+    with PooledSuggesting(processes=1, timeout_seconds=60.0) as pooled:
         yield pooled
 
 
 def _children() -> list[psutil.Process]:
-    # Spawning also starts one resource tracker, which answers nothing.
-    return [
-        child
-        for child in psutil.Process().children()
-        if "resource_tracker" not in " ".join(child.cmdline())
-    ]
+    return psutil.Process().children()
 
 
 async def test_a_process_answers_as_the_searcher_itself(
@@ -76,15 +72,6 @@ async def test_an_error_of_the_model_is_told_in_words(
         await suggesting.suggest(SUBJECT, count=1, first_index=7, known=broken)
 
 
-async def test_a_searcher_that_takes_too_long_fails_and_leaves_no_process(
-    known: list[Trial],
-) -> None:
-    with PooledSuggesting(processes=1, timeout_seconds=0.001) as impatient:
-        with pytest.raises(SearcherFailed, match="no suggestion within"):
-            await impatient.suggest(SUBJECT, count=5, first_index=7, known=known)
-        assert _children() == []
-
-
 async def test_a_caller_that_is_cancelled_leaves_no_process_thinking(
     suggesting: PooledSuggesting, known: list[Trial]
 ) -> None:
@@ -98,7 +85,20 @@ async def test_a_caller_that_is_cancelled_leaves_no_process_thinking(
     assert _children() == []
 
 
-async def test_simple_searchers_start_no_process(suggesting: PooledSuggesting) -> None:
-    asked = await suggesting.suggest(task("random_search", MIXED), count=5, first_index=0, known=[])
-    assert len(asked) == 5
-    assert _children() == []
+async def test_simple_searchers_start_no_process() -> None:
+    before = _children()
+    with PooledSuggesting(processes=1, timeout_seconds=60.0) as suggesting:
+        subject = task("random_search", MIXED)
+        asked = await suggesting.suggest(subject, count=5, first_index=0, known=[])
+        assert len(asked) == 5
+        assert _children() == before
+
+
+async def test_a_searcher_that_takes_too_long_fails_and_leaves_no_process(
+    known: list[Trial],
+) -> None:
+    before = _children()
+    with PooledSuggesting(processes=1, timeout_seconds=0.001) as impatient:
+        with pytest.raises(SearcherFailed, match="no suggestion within"):
+            await impatient.suggest(SUBJECT, count=5, first_index=7, known=known)
+        assert _children() == before

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.coordinator.adapters.searchers.gaussian_process import FloatArray, GaussianProcess
 from services.coordinator.adapters.searchers.repeats import forced_repeat
 from services.coordinator.adapters.searchers.seeds import stage_seed
 from services.coordinator.ports import SearcherFailed, SearchTask
 from services.core.digest import assignment_digest
-from services.core.encoding import n_dims, neighbours, to_unit_cube
+from services.core.encoding import FloatArray, n_dims, neighbours, to_unit_cube
 from services.core.hull import hull_space
 from services.core.sampling import generator, sample, sample_without_repeat
 from services.core.searcher import Suggestion
 from services.core.space import Assignment, SearchSpace, contains
 from services.core.trial import Trial, TrialState, ranked
+
+if TYPE_CHECKING:
+    from services.coordinator.adapters.searchers.gaussian_process import GaussianProcess
 
 _START_UP_TRIALS = 5
 _START_UP_DRAWS = 16
@@ -69,7 +72,7 @@ class BayesianSearcher:
             if len(evidence.values) < _START_UP_TRIALS:
                 suggestion = self._start_up(index, evidence, taken)
             else:
-                model = model or GaussianProcess(evidence.points, evidence.values)
+                model = model or _fitted(evidence)
                 model.pretend(evidence.pending)
                 suggestion = self._improve(index, model, evidence.best, taken)
             if suggestion is None and index == 0:
@@ -154,6 +157,15 @@ class BayesianSearcher:
 
     def _gains(self, model: GaussianProcess, points: Sequence[Assignment]) -> FloatArray:
         return model.expected_improvement(to_unit_cube(self._bounds, points))
+
+
+def _fitted(evidence: _Evidence) -> GaussianProcess:
+    # scikit-learn takes seconds to import; the start-up trials need not wait for it.
+    from services.coordinator.adapters.searchers.gaussian_process import (  # noqa: PLC0415
+        GaussianProcess,
+    )
+
+    return GaussianProcess(evidence.points, evidence.values)
 
 
 def _around(

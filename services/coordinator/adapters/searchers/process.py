@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+import subprocess
+import sys
 from multiprocessing.connection import Connection
-from typing import Any
 
 import structlog
 
-from services.coordinator.adapters.searchers.registry import make_searcher
-from services.coordinator.ports import SearcherFailed, SearchTask
+from services.coordinator.adapters.searchers.questions import Answer, Question
+from services.coordinator.ports import SearcherFailed
 from services.core.searcher import Suggestion
-from services.core.trial import Trial
 
 logger = structlog.get_logger()
 
-# Importing scikit-learn in a new process takes seconds on a busy machine: that is not the searcher's fault.
+# Importing scikit-learn in a new process takes seconds on a busy machine: not the searcher's fault.
 _START_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One call of a searcher."""
-
-    task: SearchTask
-    count: int
-    first_index: int
-    known: tuple[Trial, ...]
+_CHILD = "services.coordinator.adapters.searchers.child"
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class _Broken(Exception):
@@ -41,17 +27,27 @@ class _Broken(Exception):
 
 
 class _Child:
-    """One process that answers questions in turn. Only one thread may use it at a time."""
+    """One process that answers questions in turn. Only one thread may use it at a time.
+
+    Started by name rather than by multiprocessing, which would import the coordinator's own main
+    module, and all of gRPC with it, into every child.
+    """
 
     def __init__(self) -> None:
-        # Forking a process with gRPC's threads deadlocks sooner or later.
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_answer_questions, args=(theirs,), name="searcher", daemon=True
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", _CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_environment(),
+            # Ctrl-C is for the coordinator, which then ends its children itself.
+            start_new_session=True,
         )
-        self._process.start()
-        theirs.close()
+        if self._process.stdin is None or self._process.stdout is None:
+            raise OSError("a searcher's process has no pipes")
+        self._questions = Connection(os.dup(self._process.stdin.fileno()), readable=False)
+        self._answers = Connection(os.dup(self._process.stdout.fileno()), writable=False)
+        self._process.stdin.close()
+        self._process.stdout.close()
         self._ready = False
 
     def ask(self, question: Question, timeout_seconds: float) -> list[Suggestion]:
@@ -60,27 +56,32 @@ class _Child:
             self._receive(_START_SECONDS)
             self._ready = True
         try:
-            self._pipe.send(question)
+            self._questions.send(question)
         except OSError as error:
             raise _Broken(f"the searcher's process is gone ({error})") from error
         suggestions, failure = self._receive(timeout_seconds)
         if failure:
             raise SearcherFailed(failure)
-        return list(suggestions)
+        return suggestions
 
-    def _receive(self, seconds: float) -> Any:
+    def _receive(self, seconds: float) -> Answer:
         try:
-            if not self._pipe.poll(seconds):
+            if not self._answers.poll(seconds):
                 raise _Broken(f"no suggestion within {seconds:g} s")
-            return self._pipe.recv()
+            answer: Answer = self._answers.recv()
         except (EOFError, OSError) as error:
-            raise _Broken(f"the searcher's process is gone ({error})") from error
+            raise _Broken("the searcher's process is gone") from error
+        return answer
 
     def kill(self) -> None:
-        """Ends the process; whoever waits for it gets _Broken."""
+        """Ends the process; whoever waits for its answer gets _Broken."""
         self._process.kill()
-        self._process.join(5)
-        self._pipe.close()
+        self._process.wait()
+
+    def close(self) -> None:
+        """Gives the pipes back once nobody uses them."""
+        self._questions.close()
+        self._answers.close()
 
 
 class SearcherProcesses:
@@ -131,6 +132,7 @@ class SearcherProcesses:
             child.kill()
             # The thread ends with its process; its outcome is of no use any more.
             await asyncio.gather(answer, return_exceptions=True)
+            child.close()
             raise
         finally:
             self._busy.discard(child)
@@ -138,41 +140,18 @@ class SearcherProcesses:
         return suggestions
 
     def close(self) -> None:
-        """Ends all processes."""
+        """Ends all processes; nothing may be asked any more."""
         for child in [*self._idle, *self._busy]:
             child.kill()
+            child.close()
         self._idle.clear()
 
 
-def _answer_questions(pipe: Connection) -> None:
-    # Ctrl-C reaches the whole process group; when to stop is the parent's decision.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-    # Imported here: the parent never needs them.
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
-
-    import services.coordinator.adapters.searchers.gaussian_process  # noqa: F401, PLC0415
-
-    with threadpool_limits(limits=1), contextlib.suppress(EOFError, OSError):
-        pipe.send(None)
-        while True:
-            pipe.send(_answer(pipe.recv()))
-
-
-def _answer(question: Question) -> tuple[Sequence[Suggestion], str]:
-    try:
-        suggestions = make_searcher(question.task).ask(
-            count=question.count, first_index=question.first_index, known=question.known
-        )
-    except SearcherFailed as failure:
-        return (), str(failure)
-    except Exception as error:  # noqa: BLE001 (whatever a library raises, another method can go on)
-        return (), f"{type(error).__name__}: {error}"[:1_000]
-    return suggestions, ""
-
-
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(0)
+def _environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        # Several processes with a thread per core each would only be in one another's way.
+        **dict.fromkeys(_THREAD_VARIABLES, "1"),
+        # The child finds the same packages, wherever this process was started.
+        "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
+    }

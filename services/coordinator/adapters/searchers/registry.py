@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.coordinator.adapters.searchers.bayesian import BayesianSearcher
 from services.coordinator.adapters.searchers.grid import FixedPointSearcher, GridSearcher
 from services.coordinator.adapters.searchers.random import RandomSearcher
 from services.coordinator.ports import SearchTask
@@ -24,11 +25,6 @@ def make_searcher(task: SearchTask) -> Searcher:
         case "random_search":
             return RandomSearcher(task)
         case "bayesian":
-            # scikit-learn takes a second to import, and a coordinator may never need it.
-            from services.coordinator.adapters.searchers.bayesian import (  # noqa: PLC0415
-                BayesianSearcher,
-            )
-
             return BayesianSearcher(task)
         case "cross_validation":
             return FixedPointSearcher(task.space)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from services.coordinator.adapters.searchers.process import Question, SearcherProcesses
+from services.coordinator.adapters.searchers.process import SearcherProcesses
+from services.coordinator.adapters.searchers.questions import Question
 from services.coordinator.adapters.searchers.registry import (
     RUN_IN_PROCESS,
     make_searcher,

@@ -1,0 +1,61 @@
+"""A process that answers questions: `python -m services.coordinator.adapters.searchers.child`.
+
+Reads pickled questions from stdin and writes pickled answers to stdout; nobody but the coordinator that
+started it holds the other ends. Ends when stdin does, so it never outlives its coordinator.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import queue
+import threading
+from multiprocessing.connection import Connection
+
+from services.coordinator.adapters.searchers.questions import Answer, Question
+from services.coordinator.adapters.searchers.registry import make_searcher
+from services.coordinator.ports import SearcherFailed
+
+_MODEL = "services.coordinator.adapters.searchers.gaussian_process"
+
+
+def answer(question: Question) -> Answer:
+    """Asks the searcher; whatever it raises becomes words, for another method can go on."""
+    try:
+        asked = make_searcher(question.task).ask(
+            count=question.count, first_index=question.first_index, known=question.known
+        )
+    except SearcherFailed as failure:
+        return [], str(failure)
+    except Exception as error:  # noqa: BLE001 (a library may raise anything)
+        return [], f"{type(error).__name__}: {error}"[:1_000]
+    return list(asked), ""
+
+
+def main() -> None:
+    """Answers until stdin ends."""
+    answers = Connection(os.dup(1), readable=False)
+    # What a library prints must not end up between the answers.
+    os.dup2(2, 1)
+    questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
+    incoming = Connection(os.dup(0), writable=False)
+    threading.Thread(target=_read, args=(incoming, questions), daemon=True).start()
+    # The model's libraries take seconds to load: meanwhile start-up trials can be suggested.
+    threading.Thread(target=importlib.import_module, args=(_MODEL,), daemon=True).start()
+    answers.send(([], ""))
+    while True:
+        answers.send(answer(questions.get()))
+
+
+def _read(pipe: Connection, questions: queue.SimpleQueue[Question]) -> None:
+    while True:
+        try:
+            question = pipe.recv()
+        except (EOFError, OSError):
+            # The coordinator is gone: whatever is being computed is of no use to anyone.
+            os._exit(0)
+        questions.put(question)
+
+
+if __name__ == "__main__":
+    main()
