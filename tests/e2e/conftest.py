@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.support.brokers import delete_queues
 from tests.support.clients import Client
-from tests.support.databases import PostgresServer, random_database
+from tests.support.clusters import ClusterStarter
+from tests.support.databases import PostgresServer
 from tests.support.processes import Cluster
 
-_CLUSTERS = pytest.StashKey[list[Cluster]]()
-
-StartCluster = Callable[..., Cluster]
+_RUNNING = pytest.StashKey[list[Cluster]]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -25,44 +21,18 @@ def pytest_runtest_makereport(
     """Shows what the services wrote when a test that used them fails."""
     report = yield
     if report.failed:
-        for cluster in item.session.stash.get(_CLUSTERS, []):
+        for cluster in _clusters_of(item):
             for process in cluster.processes:
                 report.sections.append((f"{process.name} (pid {process.pid})", process.log_tail()))
     return report
 
 
-class _Starter:
-    """Starts clusters and stops them at the end of its scope."""
-
-    def __init__(
-        self,
-        session: pytest.Session,
-        postgres: PostgresServer,
-        amqp_url: str,
-        folders: pytest.TempPathFactory,
-    ) -> None:
-        self._clusters = session.stash.setdefault(_CLUSTERS, [])
-        self._postgres = postgres
-        self._amqp_url = amqp_url
-        self._folders = folders
-        self.stack = ExitStack()
-
-    def __call__(self, *, worker_count: int = 2, **settings: str) -> Cluster:
-        prefix = f"crescendo-e2e-{uuid.uuid4().hex[:12]}"
-        dsn = self.stack.enter_context(random_database(self._postgres))
-        self.stack.callback(delete_queues, self._amqp_url, prefix, ["default"])
-        cluster = Cluster(
-            postgres_dsn=dsn,
-            amqp_url=self._amqp_url,
-            queue_prefix=prefix,
-            folder=self._folders.mktemp("cluster"),
-            worker_count=worker_count,
-            settings=settings,
-        )
-        # Known before it starts, so that the logs of a failed start are shown.
-        self._clusters.append(cluster)
-        self.stack.callback(self._clusters.remove, cluster)
-        return self.stack.enter_context(cluster)
+def _clusters_of(item: pytest.Item) -> list[Cluster]:
+    """The test's own clusters; all that run when it has none yet, as after a failed start."""
+    fixtures = getattr(item, "funcargs", {})
+    if "cluster_starter" in fixtures:
+        return list(fixtures["cluster_starter"].clusters)
+    return item.session.stash.get(_RUNNING, [])
 
 
 @pytest.fixture(scope="session")
@@ -73,22 +43,32 @@ def cluster(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Cluster]:
     """A store, a coordinator and two workers shared by all tests that only use them."""
-    starter = _Starter(request.session, postgres_server, amqp_url, tmp_path_factory)
+    starter = _starter(request, postgres_server, amqp_url, tmp_path_factory)
     with starter.stack:
-        yield starter()
+        yield starter.start()
 
 
 @pytest.fixture
-def start_cluster(
+def cluster_starter(
     request: pytest.FixtureRequest,
     postgres_server: PostgresServer,
     amqp_url: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[StartCluster]:
-    """Starts a cluster for one test, which may do to it what it likes."""
-    starter = _Starter(request.session, postgres_server, amqp_url, tmp_path_factory)
+) -> Iterator[ClusterStarter]:
+    """Starts clusters for one test, which may do to them what it likes."""
+    starter = _starter(request, postgres_server, amqp_url, tmp_path_factory)
     with starter.stack:
         yield starter
+
+
+def _starter(
+    request: pytest.FixtureRequest,
+    postgres: PostgresServer,
+    amqp_url: str,
+    folders: pytest.TempPathFactory,
+) -> ClusterStarter:
+    running = request.session.stash.setdefault(_RUNNING, [])
+    return ClusterStarter(postgres=postgres, amqp_url=amqp_url, folders=folders, running=running)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 from tests.support.clients import Client, plain_parameters
 from tuning.v1 import orchestration_pb2
 
+CANCELLED = orchestration_pb2.LIFECYCLE_STATE_CANCELLED
 COMPLETED = orchestration_pb2.LIFECYCLE_STATE_COMPLETED
 FAILED = orchestration_pb2.LIFECYCLE_STATE_FAILED
 PENDING = orchestration_pb2.LIFECYCLE_STATE_PENDING
@@ -82,21 +83,14 @@ def test_a_model_without_a_grid_of_its_own_gets_its_default_one(client: Client) 
 
 
 def test_a_model_whose_every_trial_fails_is_listed_without_a_rank(client: Client) -> None:
-    # The text columns are known only to the fit: without an encoder it raises.
-    table = "colour,size,kind\n" + "\n".join(
-        f"{'red' if number % 2 else 'blue'},{number},{'a' if number % 3 else 'b'}"
-        for number in range(40)
-    )
-    dataset = client.upload(table.encode(), target="kind")
-    encoder = [{"type": "one_hot_encoder"}]
-    failing = client.create_model_run(dataset.dataset_id, "k_neighbors_classifier")
-    working = client.create_model_run(
-        dataset.dataset_id, "k_neighbors_classifier", preprocessing=encoder
+    failing, working = (
+        client.create_model_run("sklearn:iris", "k_neighbors_classifier") for _ in range(2)
     )
     started = client.start_comparison(
         {
             "model_run_ids": [failing, working],
-            "param_grids": {failing: {"n_neighbors": [1, 3]}, working: {"n_neighbors": [1, 3]}},
+            # Only the fit knows that a fold has no more than 100 neighbours.
+            "param_grids": {failing: {"n_neighbors": [120, 130]}, working: {"n_neighbors": [1, 3]}},
             "cv_folds": 3,
         }
     )
@@ -111,28 +105,39 @@ def test_a_model_whose_every_trial_fails_is_listed_without_a_rank(client: Client
     assert answer.ranking[1].message
 
 
-def test_a_search_whose_every_trial_fails_says_why(client: Client) -> None:
-    table = "colour,kind\n" + "\n".join(
-        f"{'red' if number % 2 else 'blue'},{'a' if number % 3 else 'b'}" for number in range(30)
+def test_a_candidate_that_fails_does_not_end_the_search(client: Client) -> None:
+    started = client.start_tuning(
+        {
+            "model_run_id": client.create_model_run("sklearn:iris", "k_neighbors_classifier"),
+            "param_grid": {"n_neighbors": [1, 120, 3]},
+            "cv_folds": 3,
+        }
     )
-    dataset = client.upload(table.encode(), target="kind")
-    model_run_id = client.create_model_run(dataset.dataset_id, "k_neighbors_classifier")
+    ended = client.wait_for_end(started.orchestration_id)
+    assert ended.state == COMPLETED
+    trials = client.trials(started.orchestration_id)
+    assert [trial.HasField("score") for trial in trials] == [True, False, True]
+    assert "n_neighbors" in trials[1].failure.message
+
+
+def test_a_search_whose_every_trial_fails_says_why(client: Client) -> None:
     started = client.start_progressive_search(
         {
-            "model_run_id": model_run_id,
-            "initial_param_grid": {"n_neighbors": [1, 3]},
-            "cv_folds": 2,
+            "model_run_id": client.create_model_run("sklearn:iris", "k_neighbors_classifier"),
+            "initial_param_grid": {"n_neighbors": [120, 130]},
+            "cv_folds": 3,
         }
     )
     ended = client.wait_for_end(started.orchestration_id)
     assert ended.state == FAILED
+    assert [stage.state for stage in ended.stages] == [FAILED, CANCELLED, CANCELLED]
     run = ended.stages[0].tuning_runs[0]
     assert run.state == FAILED
     assert run.reason == "ALL_TRIALS_FAILED"
-    assert "could not convert" in run.message
+    assert "n_neighbors" in run.message
     trials = client.trials(started.orchestration_id)
     assert len(trials) == 2
-    assert all("could not convert" in trial.failure.message for trial in trials)
+    assert all("n_neighbors" in trial.failure.message for trial in trials)
     with pytest.raises(grpc.RpcError) as caught:
         client.best_model(started.orchestration_id)
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION

@@ -55,8 +55,8 @@ class Shell:
             {
                 "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
                 "CRESCENDO_STORE_ADDRESS": cluster.store_address,
-            "CRESCENDO_COORDINATOR_ADDRESS": cluster.coordinator_address,
-            "CRESCENDO_TEST_GRPCURL": shutil.which("grpcurl") or "",
+                "CRESCENDO_COORDINATOR_ADDRESS": cluster.coordinator_address,
+                "CRESCENDO_TEST_GRPCURL": shutil.which("grpcurl") or "",
                 "CRESCENDO_TEST_ADDRESSES": (
                     f"localhost:50051={cluster.coordinator_address},"
                     f"localhost:50052={cluster.store_address}"

@@ -112,7 +112,7 @@ def test_a_csv_with_numbers_as_target_is_a_regression(client: Client) -> None:
         (TABLE, {"target": "shape"}, "shape"),
         (TABLE + "\n1,2,3,4,5", {"target": "kind"}, ""),
         ("a,b\n1,x\n2,x\n3,x", {"target": "b"}, "class"),
-        (TABLE, {"target": "kind", "task": dataset_pb2.TASK_REGRESSION}, "kind"),
+        (TABLE, {"target": "kind", "task": dataset_pb2.TASK_REGRESSION}, "number"),
         ("", {"target": "kind"}, ""),
     ],
     ids=["no such target", "ragged rows", "one class", "text for regression", "empty"],

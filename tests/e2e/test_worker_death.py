@@ -5,16 +5,16 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from tests.e2e.conftest import StartCluster
 from tests.support.clients import Client
+from tests.support.clusters import ClusterStarter
 from tuning.v1 import orchestration_pb2, trial_pb2
 
 
 @pytest.mark.slow
 def test_a_search_survives_kill_9_of_a_worker_with_the_right_number_of_trials(
-    start_cluster: StartCluster,
+    cluster_starter: ClusterStarter,
 ) -> None:
-    cluster = start_cluster()
+    cluster = cluster_starter.start()
     client = Client(
         store_address=cluster.store_address, coordinator_address=cluster.coordinator_address
     )

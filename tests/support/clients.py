@@ -30,7 +30,8 @@ from tuning.v1 import (
     tuning_service_pb2_grpc,
 )
 
-CALL_SECONDS = 30.0
+# The first use of a built-in dataset imports scikit-learn in the store; busy machines take their time.
+CALL_SECONDS = 120.0
 END_SECONDS = 240.0
 _CHUNK = 64 * 1024
 
