@@ -22,16 +22,20 @@ def test_a_search_survives_kill_9_of_a_worker_with_the_right_number_of_trials(
     started = client.start_progressive_search(
         {
             "model_run_id": model_run_id,
-            "initial_param_grid": {"n_estimators": [40, 80], "max_depth": [8, 12, None]},
+            "initial_param_grid": {"n_estimators": [100, 150], "max_depth": [8, 12, None]},
             "cv_folds": 3,
             "n_iter_random": 6,
             "n_iter_bayesian": 4,
         }
     )
     with client.watcher(started.orchestration_id) as watcher:
-        # Both workers have taken part by then: the queue is shared evenly.
-        client.await_event(started.orchestration_id, "trial_finished", count=3)
-        victim = cluster.workers()[0]
+        start = client.await_event(started.orchestration_id, "trial_started", count=2)[-1]
+        lost = start.trial_started.number
+        (victim,) = (
+            worker
+            for worker in cluster.workers()
+            if start.trial_started.worker.endswith(f":{worker.pid}")
+        )
         children = psutil.Process(victim.pid).children(recursive=True)
         victim.kill()
 
@@ -41,6 +45,13 @@ def test_a_search_survives_kill_9_of_a_worker_with_the_right_number_of_trials(
     trials = client.trials(started.orchestration_id)
     assert [trial.number for trial in trials] == list(range(16))
     assert all(trial.state == trial_pb2.TRIAL_STATE_SUCCEEDED for trial in trials)
+    requeued = [
+        (event.trial_requeued.number, event.trial_requeued.attempt)
+        for event in watcher.events
+        if event.WhichOneof("payload") == "trial_requeued"
+    ]
+    assert requeued == [(lost, 1)]
+    assert trials[lost].attempt == 1
     finished = [
         event.trial_finished.number
         for event in watcher.events
