@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 
 from crescendo.client.addresses import DATA_DIR_VARIABLE, Addresses, local_addresses
 from crescendo.client.errors import CrescendoError
@@ -90,9 +91,26 @@ def started(data_dir: Path) -> Iterator[Addresses]:
             start_new_session=True,
         )
     try:
-        yield _await_ready(process, data_dir, log_path)
+        with _ending_on_signals():
+            yield _await_ready(process, data_dir, log_path)
     finally:
         _stop(process)
+
+
+@contextlib.contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """Has a closed terminal or SIGTERM end this process by an exception, so that cleanups run."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(each, end) for each in signals]
+    try:
+        yield
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
 
 
 def _await_ready(process: subprocess.Popen[bytes], data_dir: Path, log_path: Path) -> Addresses:
