@@ -254,7 +254,11 @@ class DispatchStore(Protocol):
         ...
 
     async def recall_trials(self, batches: Sequence[TrialBatch]) -> int:
-        """Makes dispatched, unclaimed trials available again: of these batches, or (none) all.
+        """Makes dispatched, unclaimed trials of these batches available again. Returns: how many."""
+        ...
+
+    async def recall_all_trials(self, *, dispatched_for_seconds: float = 0.0) -> int:
+        """Makes every trial available again that was dispatched so long ago and not claimed.
 
         Returns: how many.
         """

@@ -276,9 +276,18 @@ class StoreClient:
 
     async def recall_trials(self, batches: Sequence[TrialBatch]) -> int:
         """As in DispatchStore."""
+        if not batches:
+            return 0
         request = plan_service_pb2.RecallTrialsRequest(
             batches=[batch_to_proto(each) for each in batches]
         )
+        recalled: int = (await _call(self._plans.RecallTrials, request)).recalled
+        return recalled
+
+    async def recall_all_trials(self, *, dispatched_for_seconds: float = 0.0) -> int:
+        """As in DispatchStore."""
+        request = plan_service_pb2.RecallTrialsRequest()
+        request.dispatched_for.FromNanoseconds(round(dispatched_for_seconds * 1e9))
         recalled: int = (await _call(self._plans.RecallTrials, request)).recalled
         return recalled
 

@@ -76,7 +76,7 @@ class Dispatching:
         Raises: Unavailable: store or broker cannot be reached; nothing is lost by it.
         """
         if self._recall_all:
-            recalled = await self._store.recall_trials(())
+            recalled = await self._store.recall_all_trials()
             self._recall_all = False
             logger.info("recalled after connecting", trials=recalled)
         while True:
@@ -126,9 +126,12 @@ class Dispatching:
         self._looked_at = now
         for status in self._capacity.classes:
             if await self._is_empty_for_long(status, now):
-                # Harmless when all of them run: only what nobody claimed is recalled.
+                # A message handed to a worker is not in the queue any more, though unclaimed: only
+                # those are recalled that had the time to be claimed or declined.
                 self._empty_since[status.worker_class] = now
-                recalled = await self._store.recall_trials(())
+                recalled = await self._store.recall_all_trials(
+                    dispatched_for_seconds=_EMPTY_SECONDS
+                )
                 if recalled:
                     logger.warning("recalled from an empty queue", trials=recalled)
                     self._bell.ring()

@@ -83,14 +83,22 @@ class ScoringWorker:
                 if not self._free.is_set():
                     await self._permits.acquire()
                 results.append(self._result(self._running[(orchestration_id, trial.number)], trial))
-            if results:
-                request = pb.FinishTrialsRequest(session_id=self._session_id, results=results)
-                await self._stub.FinishTrials(request, timeout=20)
-            for trial in trials:
-                del self._running[(orchestration_id, trial.number)]
-                self.finished.append((orchestration_id, trial.number))
+                if not self._free.is_set():
+                    # A trial that was allowed to end has ended, whatever waits behind it.
+                    await self._finish(results)
+                    results = []
+            await self._finish(results)
         finally:
             self._slots.release()
+
+    async def _finish(self, results: list[pb.TrialResult]) -> None:
+        if results:
+            request = pb.FinishTrialsRequest(session_id=self._session_id, results=results)
+            await self._stub.FinishTrials(request, timeout=20)
+        for result in results:
+            key = (result.trial.orchestration_id, result.trial.number)
+            del self._running[key]
+            self.finished.append(key)
 
     def _result(self, attempt: pb.TrialAttempt, trial: pb.ClaimedTrial) -> pb.TrialResult:
         score = self._score(assignment_from_proto(trial.parameters))

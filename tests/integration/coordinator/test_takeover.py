@@ -1,0 +1,128 @@
+"""Coordinators that stop in the middle, and several at once: the counts stay exact."""
+
+from __future__ import annotations
+
+import asyncio
+
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.common.convert.values import assignment_from_proto
+from services.common.messaging.memory import MemoryBroker
+from services.common.rpc.client import open_channel
+from services.coordinator.app import running_coordinator
+from services.coordinator.settings import CoordinatorSettings
+from services.core.digest import assignment_digest
+from services.store.app import running_store
+from services.store.settings import StoreSettings
+from tests.integration.coordinator.conftest import DEADLINE, Bench, State, svm_score
+from tests.support.addresses import free_port
+from tuning.v1 import orchestration_pb2
+
+GRID = {"C": [0.1, 1, 10, 100], "gamma": [0.001, 0.01, 0.1]}
+
+
+async def check_exact(bench: Bench, orchestration: orchestration_pb2.Orchestration) -> None:
+    assert orchestration.state == State.LIFECYCLE_STATE_COMPLETED, orchestration
+    assert [stage.counts.succeeded for stage in orchestration.stages] == [12, 10, 6]
+    assert orchestration.counts.completed == 28
+    trials = await bench.trials(orchestration.orchestration_id)
+    points = {assignment_digest(assignment_from_proto(trial.parameters)) for trial in trials}
+    assert len(points) == 28
+    for index in range(3):
+        mine = [trial.suggestion_index for trial in trials if trial.stage_index == index]
+        assert sorted(mine) == [*range(len(mine))]
+
+
+async def test_another_coordinator_goes_on_in_every_stage(bench: Bench) -> None:
+    worker = await bench.worker(svm_score, held=True)
+    coordinator = await bench.coordinator()
+    started = await coordinator.progressive(
+        model_run_id=await bench.model_run(),
+        initial_param_grid=GRID,
+        n_iter_random=10,
+        n_iter_bayesian=6,
+    )
+    done = 0
+    for more in (4, 11, 8, 2):
+        worker.allow(more)
+        done += more
+        enough = done
+        await bench.until(
+            started.orchestration_id,
+            lambda now, enough=enough: now.counts.completed >= enough,  # type: ignore[misc]
+        )
+        await coordinator.stop()
+        coordinator = await bench.coordinator()
+    worker.let_go()
+    await check_exact(bench, await bench.ended(started.orchestration_id))
+
+
+async def test_two_coordinators_share_the_work_and_one_may_leave(bench: Bench) -> None:
+    await bench.worker(svm_score)
+    first, second = await bench.coordinator(), await bench.coordinator()
+    model_run = await bench.model_run()
+    started = [
+        await each.progressive(
+            model_run_id=model_run,
+            initial_param_grid=GRID,
+            n_iter_random=10,
+            n_iter_bayesian=6,
+            random_state=seed,
+        )
+        for seed, each in enumerate([first, second, first, second])
+    ]
+    await bench.until(started[3].orchestration_id, lambda now: now.counts.completed >= 2)
+    await first.stop()
+    for each in started:
+        await check_exact(bench, await bench.ended(each.orchestration_id))
+
+
+async def test_a_search_that_nobody_conducts_waits_and_is_found(bench: Bench) -> None:
+    coordinator = await bench.coordinator()
+    started = await coordinator.progressive(
+        model_run_id=await bench.model_run(),
+        initial_param_grid=GRID,
+        n_iter_random=10,
+        n_iter_bayesian=6,
+    )
+    await coordinator.stop()
+    await bench.worker(svm_score)
+    await bench.coordinator()
+    await check_exact(bench, await bench.ended(started.orchestration_id))
+
+
+async def test_a_coordinator_without_a_store_says_so_and_waits_for_it(
+    fresh_postgres_dsn: str,
+) -> None:
+    ports = free_port(), free_port()
+    settings = CoordinatorSettings(
+        coordinator_listen="127.0.0.1:0",
+        store_address=f"127.0.0.1:{ports[0]}",
+        store_internal_address=f"127.0.0.1:{ports[1]}",
+    )
+    async with (
+        MemoryBroker() as broker,
+        running_coordinator(settings, broker) as running,
+        open_channel(running.address) as channel,
+    ):
+        health = health_pb2_grpc.HealthStub(channel)
+
+        async def status() -> int:
+            answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+            return int(answer.status)
+
+        assert await status() == health_pb2.HealthCheckResponse.NOT_SERVING
+        async with (
+            running_store(
+                StoreSettings(
+                    postgres_dsn=fresh_postgres_dsn,
+                    store_listen=settings.store_address,
+                    store_internal_listen=settings.store_internal_address,
+                    drain_seconds=1.0,
+                )
+            ),
+            asyncio.timeout(DEADLINE),
+        ):
+            # There is no event to wait for: health is asked for, as a load balancer does.
+            while await status() != health_pb2.HealthCheckResponse.SERVING:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
