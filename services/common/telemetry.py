@@ -35,7 +35,11 @@ def configure_logging(role: str, *, level: str, log_format: str) -> None:
     ]
     colours = log_format == "console" and sys.stderr.isatty()
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=colours)
+        structlog.dev.ConsoleRenderer(
+            colors=colours,
+            # Rich tracebacks show local variables, and with them passwords that no filter sees.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
         if log_format == "console"
         else structlog.processors.JSONRenderer()
     )
