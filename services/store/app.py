@@ -162,6 +162,7 @@ async def running_store(settings: StoreSettings) -> AsyncIterator[RunningStore]:
             claims=cases.claims,
             results=cases.results,
             requeueing=cases.requeueing,
+            hand_outs=cases.hand_outs,
             runs=cases.runs,
             datasets=cases.datasets,
             is_draining=lambda: drain.begun,

@@ -115,7 +115,11 @@ class TrialStore(Protocol):
         ...
 
     async def return_trials(self, session_id: str, trials: Sequence[TrialKey]) -> None:
-        """Hands trials back, claimed or not; they are handed out again at once."""
+        """Gives claimed trials up; they are handed out again at once, under a new attempt."""
+        ...
+
+    async def decline_trials(self, session_id: str, trials: Sequence[TrialKey]) -> None:
+        """Hands dispatched trials back that were not claimed; those that run are left alone."""
         ...
 
     async def report_folds(self, session_id: str, folds: Sequence[FoldReport]) -> Sequence[Order]:

@@ -125,7 +125,11 @@ class HandOutStore(Protocol):
         ...
 
     async def recall(self, batches: Sequence[Batch]) -> int:
-        """Makes dispatched, unclaimed trials available: of these batches, or (none) all of them."""
+        """Makes dispatched, unclaimed trials of these batches available; all others are left alone."""
+        ...
+
+    async def recall_all(self, dispatched_for_seconds: float) -> int:
+        """Makes every trial available that was dispatched so long ago and not claimed."""
         ...
 
 

@@ -11,6 +11,9 @@ from services.store.ports.records import RunLoad, WorkerClass
 
 # Per slot: one batch that runs and one that waits, so that no slot waits for the next message.
 BATCHES_PER_SLOT = 2
+# A trial this long is worth a message of its own when its slot is free: what waited behind it would
+# find no slot in time and come back.
+_LONG_SECONDS = 2.0
 # Of measured work per batch, in seconds: long enough to pay for a message, short enough to share.
 _BATCH_SECONDS = 1.0
 MAX_BATCH = 200
@@ -32,6 +35,13 @@ def batch_size(mean_duration: float | None) -> int:
     return max(1, min(MAX_BATCH, int(_BATCH_SECONDS / max(mean_duration, 1e-6))))
 
 
+def batch_weight(mean_duration: float | None) -> int:
+    """Gives how many of a slot's places one batch takes: all of them when long, or not measured yet."""
+    if mean_duration is None or mean_duration >= _LONG_SECONDS:
+        return BATCHES_PER_SLOT
+    return 1
+
+
 def allocate(loads: Sequence[RunLoad], classes: Sequence[WorkerClass]) -> list[Allocation]:
     """Fills every class's slots with batches.
 
@@ -51,11 +61,12 @@ def allocate(loads: Sequence[RunLoad], classes: Sequence[WorkerClass]) -> list[A
 def _allocate_class(loads: Sequence[RunLoad], workers: WorkerClass) -> list[Allocation]:
     capacity = BATCHES_PER_SLOT * workers.slots
     sizes = {each.tuning_run_id: batch_size(each.mean_duration) for each in loads}
-    # Work under way, in batches: a slot is as full with one long trial as with a batch of short ones.
+    batch_weights = {each.tuning_run_id: batch_weight(each.mean_duration) for each in loads}
+    # Work under way, in batches: a slot is as full with one long trial as with batches of short ones.
     weights: dict[str, float] = {}
     under_way = 0.0
     for each in loads:
-        weight = each.outstanding / sizes[each.tuning_run_id]
+        weight = batch_weights[each.tuning_run_id] * each.outstanding / sizes[each.tuning_run_id]
         under_way += weight
         weights[each.orchestration_id] = weights.get(each.orchestration_id, 0.0) + weight
     waiting = {each.tuning_run_id: each.waiting for each in loads}
@@ -92,7 +103,7 @@ def _allocate_class(loads: Sequence[RunLoad], workers: WorkerClass) -> list[Allo
         )
         waiting[run] -= count
         allowed[load.orchestration_id] -= count
-        share = count / sizes[run]
+        share = batch_weights[run] * count / sizes[run]
         # A small batch takes a slot's place in the queue all the same.
         under_way += max(share, 0.5) if count < sizes[run] else share
         weights[load.orchestration_id] = current + share

@@ -41,15 +41,17 @@ class HandOuts:
         )
 
     async def recall(self, batches: Sequence[Batch]) -> int:
-        """Makes trials available again whose messages did not get out; all of them without batches."""
+        """Makes trials available again whose messages did not get out, or found no slot."""
         known = [
             each
             for each in batches
             if id_or_none(each.orchestration_id) is not None and each.trials
         ]
-        if batches and not known:
-            return 0
-        return await self._store.recall(known)
+        return await self._store.recall(known) if known else 0
+
+    async def recall_all(self, *, dispatched_for_seconds: float = 0.0) -> int:
+        """Makes every trial available again that was dispatched so long ago and not claimed."""
+        return await self._store.recall_all(dispatched_for_seconds)
 
 
 def _batched(allocations: Sequence[Allocation], picked: Sequence[PickedTrial]) -> list[HandOut]:

@@ -35,9 +35,9 @@ class Requeueing:
         return await self._requeue(session_id, trials, lost=True)
 
     async def handed_back(self, session_id: str, trials: Sequence[TrialKey]) -> int:
-        """Queues trials again that a worker gives back: no strike, to be handed out at once.
+        """Queues trials again that a worker gives up: no strike, to be handed out at once.
 
-        Trials that were dispatched and not claimed keep their attempt.
+        Returns: how many left RUNNING; those that no longer run as this attempt are left alone.
         """
         return await self._requeue(session_id, trials, lost=False)
 
@@ -62,10 +62,6 @@ class Requeueing:
                     for each in locked
                     if each.state is TrialState.RUNNING and each.session_id == session_id
                 ]
-                if not lost:
-                    waiting = [each.number for each in locked if each.state is TrialState.QUEUED]
-                    if waiting:
-                        await tx.clear_dispatch(orchestration_id, waiting)
                 if running:
                     await self._apply(tx, ledger, running, lost=lost)
                     await ledger.save()

@@ -128,9 +128,16 @@ class GrpcTrialStore:
         )
 
     async def return_trials(self, session_id: str, trials: Sequence[TrialKey]) -> None:
-        """Hands trials back."""
+        """Gives claimed trials up."""
         request = pb.ReturnTrialsRequest(
             session_id=session_id, trials=[trial_key_to_proto(each) for each in trials]
+        )
+        await _call(self._stub.ReturnTrials(request, timeout=_CALL_SECONDS))
+
+    async def decline_trials(self, session_id: str, trials: Sequence[TrialKey]) -> None:
+        """Hands dispatched trials back that were not claimed."""
+        request = pb.ReturnTrialsRequest(
+            session_id=session_id, unclaimed=[trial_key_to_proto(each) for each in trials]
         )
         await _call(self._stub.ReturnTrials(request, timeout=_CALL_SECONDS))
 

@@ -102,7 +102,8 @@ class Worker:
         if self._draining or not await self._holding.reserve(
             patience_seconds=_SLOT_PATIENCE_SECONDS
         ):
-            await self._give_back(batch.trials)
+            # Not `_give_back`: this very worker may run one of them, claimed from an earlier message.
+            await self._decline(batch.trials)
             return
         try:
             await self._claim(batch)
@@ -161,8 +162,18 @@ class Worker:
                 patience_seconds=_RETURN_PATIENCE_SECONDS,
             )
         except CrescendoError as error:
-            # Those claimed are queued again when the session ends, the others were never anyone's.
+            # They are queued again when the session ends.
             logger.warning("trials not handed back", count=len(trials), error=str(error))
+
+    async def _decline(self, trials: Sequence[TrialKey]) -> None:
+        try:
+            await self._session.call(
+                lambda session_id: self._store.decline_trials(session_id, trials),
+                patience_seconds=_RETURN_PATIENCE_SECONDS,
+            )
+        except CrescendoError as error:
+            # Dispatched and never claimed: the store hands them out again by itself.
+            logger.warning("trials not declined", count=len(trials), error=str(error))
 
     async def _slot(self) -> None:
         """Runs one trial after another."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from random import Random
 
 import pytest
@@ -28,7 +29,7 @@ async def _work(scenario: Scenario, session: str, seed: int, until_ended: int) -
             batch = each.batch
             claimed = await scenario.cases.claims.claim(
                 session_id=session,
-                claim_id=batch.orchestration_id,
+                claim_id=str(uuid.uuid4()),
                 orchestration_id=batch.orchestration_id,
                 tuning_run_id=batch.tuning_run_id,
                 trials=batch.trials,
@@ -105,7 +106,7 @@ async def test_creating_through_many_callers_never_passes_the_budget(scenario: S
     orchestration = await scenario.start(planned=20)
     (run,) = orchestration.stages[0].tuning_runs
     made = await asyncio.gather(*(scenario.queue(run.tuning_run_id, 30) for _ in range(8)))
-    assert {each.created for each in made} == {20, 30} or {each.created for each in made} == {20}
+    assert {each.created for each in made} == {20}
     shown = await scenario.cases.runs.orchestration(orchestration.orchestration_id)
     assert shown.counts.queued == 20
     await scenario.check(orchestration.orchestration_id)
@@ -151,7 +152,7 @@ async def test_cancelling_races_with_everything_and_is_decided_once(
         await asyncio.sleep(random.random() / 200)
         try:
             return await action  # type: ignore[misc]
-        except WrongState:
+        except (WrongState, Conflict):
             return None
 
     keys = [TrialKey(orchestration_id=identifier, number=1, attempt=0)]
@@ -164,9 +165,11 @@ async def test_cancelling_races_with_everything_and_is_decided_once(
         later(scenario.queue(run.tuning_run_id, 5, first=2)),
         later(scenario.close(orchestration, run)),
     )
-    shown = await scenario.cases.plans.change(identifier, Change.CANCEL) if not (
-        await scenario.cases.runs.orchestration(identifier)
-    ).state.is_terminal else await scenario.cases.runs.orchestration(identifier)
+    shown = (
+        await scenario.cases.plans.change(identifier, Change.CANCEL)
+        if not (await scenario.cases.runs.orchestration(identifier)).state.is_terminal
+        else await scenario.cases.runs.orchestration(identifier)
+    )
     assert shown.state in (LifecycleState.CANCELLED, LifecycleState.COMPLETED)
     assert shown.counts.queued == shown.counts.running == 0
     await scenario.check(identifier)

@@ -14,7 +14,7 @@ def _numbers(handed_out: HandedOut) -> list[list[int]]:
     return [[number for number, _ in each.batch.trials] for each in handed_out.hand_outs]
 
 
-async def test_two_batches_per_slot_are_handed_out_and_no_more(scenario: Scenario) -> None:
+async def test_until_trials_are_measured_each_slot_gets_one(scenario: Scenario) -> None:
     orchestration = await scenario.start(planned=20)
     run = orchestration.stages[0].tuning_runs[0]
     await scenario.queue(run.tuning_run_id, 20)
@@ -23,14 +23,24 @@ async def test_two_batches_per_slot_are_handed_out_and_no_more(scenario: Scenari
     await scenario.session(slots=3)
     first = await hand_out()
     # Nothing is measured yet: one trial a message.
-    assert _numbers(first) == [[0], [1], [2], [3], [4], [5]]
+    assert _numbers(first) == [[0], [1], [2]]
     (status,) = first.worker_classes
     assert (status.worker_class, status.live_workers, status.slots, status.outstanding) == (
         "default",
         1,
         3,
-        6,
+        3,
     )
+    assert (await hand_out()).hand_outs == ()
+
+
+async def test_a_long_trial_gets_no_other_behind_it(scenario: Scenario) -> None:
+    # It would find no slot in time, and come back.
+    orchestration, run, _ = await scenario.started(count=2, planned=20)
+    await scenario.finish(success(orchestration.orchestration_id, 0, seconds=30.0))
+    await scenario.queue(run.tuning_run_id, 10, first=2)
+    hand_out = scenario.cases.hand_outs.hand_out
+    assert _numbers(await hand_out()) == [[2]]
     assert (await hand_out()).hand_outs == ()
 
 
@@ -57,7 +67,7 @@ async def test_two_orchestrations_share_the_workers(scenario: Scenario) -> None:
         orchestration = await scenario.start(planned=20)
         runs.append(orchestration.stages[0].tuning_runs[0])
         await scenario.queue(runs[-1].tuning_run_id, 20)
-    await scenario.session(slots=2)
+    await scenario.session(slots=4)
     handed_out = await scenario.cases.hand_outs.hand_out()
     sent = [each.batch.tuning_run_id for each in handed_out.hand_outs]
     assert sent == [runs[0].tuning_run_id, runs[1].tuning_run_id] * 2
@@ -102,7 +112,7 @@ async def test_concurrent_hand_outs_give_each_trial_once(scenario: Scenario) -> 
     await scenario.session(slots=10)
     handed_out = await asyncio.gather(*(scenario.cases.hand_outs.hand_out() for _ in range(6)))
     numbers = [number for each in handed_out for batch in _numbers(each) for number in batch]
-    assert sorted(numbers) == list(range(20))
+    assert sorted(numbers) == list(range(10))
 
 
 async def test_an_unclaimed_trial_is_handed_out_again_after_a_minute(scenario: Scenario) -> None:
@@ -133,14 +143,15 @@ async def test_what_could_not_be_published_is_recalled(scenario: Scenario) -> No
     orchestration = await scenario.start()
     run = orchestration.stages[0].tuning_runs[0]
     await scenario.queue(run.tuning_run_id, 3)
-    session = await scenario.session(slots=2)
+    session = await scenario.session(slots=3)
     hand_outs = scenario.cases.hand_outs
     handed_out = await hand_outs.hand_out()
     await scenario.claim(session, run, [0])
     batches = [each.batch for each in handed_out.hand_outs]
     # Trial 0 is claimed already: its message did get out after all.
     assert await hand_outs.recall(batches[:2]) == 1
-    assert await hand_outs.recall([]) == 1
+    assert await hand_outs.recall_all(dispatched_for_seconds=60) == 0
+    assert await hand_outs.recall_all() == 1
     stale = Batch(
         orchestration_id=orchestration.orchestration_id,
         tuning_run_id=run.tuning_run_id,
@@ -166,7 +177,9 @@ async def test_resuming_hands_out_again_what_was_dispatched(scenario: Scenario) 
     assert _numbers(await hand_out()) == [[0], [1]]
 
 
-async def test_returned_trials_are_handed_out_at_once(scenario: Scenario) -> None:
+async def test_trials_given_up_are_handed_out_at_once_under_a_new_attempt(
+    scenario: Scenario,
+) -> None:
     orchestration, run, session = await scenario.started(count=1)
     identifier = orchestration.orchestration_id
     await scenario.queue(run.tuning_run_id, 1, first=1)
@@ -177,6 +190,6 @@ async def test_returned_trials_are_handed_out_at_once(scenario: Scenario) -> Non
     ]
     assert await requeueing.handed_back(session, keys) == 1
     handed_out = await hand_outs.hand_out()
-    # The one that ran has a new attempt, the one that waited keeps its own.
-    assert [each.batch.trials for each in handed_out.hand_outs] == [((0, 1),), ((1, 0),)]
+    # The one that ran has a new attempt; the one that was not claimed is still on its way.
+    assert [each.batch.trials for each in handed_out.hand_outs] == [((0, 1),)]
     await scenario.check(identifier)

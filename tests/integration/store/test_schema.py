@@ -111,7 +111,7 @@ _HOT: dict[str, tuple[object, ...]] = {
     "loads": (),
     "pick_trials": ([_ID], [100]),
     "requeue_unclaimed": (60.0,),
-    "recall_all_trials": (),
+    "recall_all_trials": (10.0,),
     "trials_by_number": (_ID, -1, None, None, 100),
     "trials_of_run_by_number": (_ID, -1, None, None, 100, _ID),
     "trials_by_score": (_ID, float("inf"), -1, -1, -1, None, None, None, 100),

@@ -389,8 +389,12 @@ class MemoryDispatchStore:
         return HandedOut(hand_outs=tuple(hand_outs), worker_classes=(status,))
 
     async def recall_trials(self, batches: Sequence[TrialBatch]) -> int:
-        numbers = [each.number for batch in batches for each in batch.trials] or self.dispatched
-        numbers = list(numbers)
+        return self._recall([each.number for batch in batches for each in batch.trials])
+
+    async def recall_all_trials(self, *, dispatched_for_seconds: float = 0.0) -> int:
+        return self._recall(list(self.dispatched))
+
+    def _recall(self, numbers: list[int]) -> int:
         self.recalls.append(len(numbers))
         self.dispatched = [number for number in self.dispatched if number not in numbers]
         self.queued.extend(numbers)

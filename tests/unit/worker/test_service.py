@@ -74,6 +74,9 @@ class MemoryStore:
     async def return_trials(self, session_id: str, trials: Sequence[TrialKey]) -> None:
         """Nothing is kept."""
 
+    async def decline_trials(self, session_id: str, trials: Sequence[TrialKey]) -> None:
+        """Nothing is kept."""
+
     async def report_folds(self, session_id: str, folds: Sequence[FoldReport]) -> Sequence[Order]:
         return []
 

@@ -677,18 +677,24 @@ class RecallTrialsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BATCHES_FIELD_NUMBER: _builtins.int
+    DISPATCHED_FOR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def batches(self) -> _containers.RepeatedCompositeFieldContainer[_task_messages_pb2.TrialBatch]:
         """Lists batches that could not be published; every dispatched and unclaimed trial when empty."""
+
+    @_builtins.property
+    def dispatched_for(self) -> _duration_pb2.Duration:
+        """Without batches, leaves trials alone that were dispatched more recently than this."""
 
     def __init__(
         self,
         *,
         batches: _abc.Iterable[_task_messages_pb2.TrialBatch] | None = ...,
+        dispatched_for: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dispatched_for", b"dispatched_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "dispatched_for", b"dispatched_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -501,21 +501,27 @@ class ReturnTrialsRequest(_message.Message):
 
     SESSION_ID_FIELD_NUMBER: _builtins.int
     TRIALS_FIELD_NUMBER: _builtins.int
+    UNCLAIMED_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Is the session."""
     @_builtins.property
     def trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialAttempt]:
-        """Lists the trials."""
+        """Lists claimed trials to give up: they are queued again under a new attempt."""
+
+    @_builtins.property
+    def unclaimed(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialAttempt]:
+        """Lists dispatched trials that were not claimed: those still queued are handed out again, all others are left alone."""
 
     def __init__(
         self,
         *,
         session_id: _builtins.str = ...,
         trials: _abc.Iterable[Global___TrialAttempt] | None = ...,
+        unclaimed: _abc.Iterable[Global___TrialAttempt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id", "trials", b"trials"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id", "trials", b"trials", "unclaimed", b"unclaimed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -134,7 +134,7 @@ class TrialServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReturnTrials(self, request, context):
-        """Hands claimed or merely dispatched trials back; they are handed out again at once.
+        """Hands claimed trials, or dispatched ones that were not claimed, back; they are handed out again at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,7 @@ class TrialServiceStub:
     ClaimTrials: _grpc.UnaryUnaryMultiCallable[_trial_service_pb2.ClaimTrialsRequest, _trial_service_pb2.ClaimTrialsResponse]
     """Claims trials for a session; the same claim id returns the same trials."""
     ReturnTrials: _grpc.UnaryUnaryMultiCallable[_trial_service_pb2.ReturnTrialsRequest, _trial_service_pb2.ReturnTrialsResponse]
-    """Hands claimed or merely dispatched trials back; they are handed out again at once."""
+    """Hands claimed trials, or dispatched ones that were not claimed, back; they are handed out again at once."""
     ReportFolds: _grpc.UnaryUnaryMultiCallable[_trial_service_pb2.ReportFoldsRequest, _trial_service_pb2.ReportFoldsResponse]
     """Reports scored folds of running trials; the answer carries orders."""
     FinishTrials: _grpc.UnaryUnaryMultiCallable[_trial_service_pb2.FinishTrialsRequest, _trial_service_pb2.FinishTrialsResponse]
@@ -72,7 +72,7 @@ class TrialServiceAsyncStub(TrialServiceStub):
     ClaimTrials: _aio.UnaryUnaryMultiCallable[_trial_service_pb2.ClaimTrialsRequest, _trial_service_pb2.ClaimTrialsResponse]  # type: ignore[assignment]
     """Claims trials for a session; the same claim id returns the same trials."""
     ReturnTrials: _aio.UnaryUnaryMultiCallable[_trial_service_pb2.ReturnTrialsRequest, _trial_service_pb2.ReturnTrialsResponse]  # type: ignore[assignment]
-    """Hands claimed or merely dispatched trials back; they are handed out again at once."""
+    """Hands claimed trials, or dispatched ones that were not claimed, back; they are handed out again at once."""
     ReportFolds: _aio.UnaryUnaryMultiCallable[_trial_service_pb2.ReportFoldsRequest, _trial_service_pb2.ReportFoldsResponse]  # type: ignore[assignment]
     """Reports scored folds of running trials; the answer carries orders."""
     FinishTrials: _aio.UnaryUnaryMultiCallable[_trial_service_pb2.FinishTrialsRequest, _trial_service_pb2.FinishTrialsResponse]  # type: ignore[assignment]
@@ -137,7 +137,7 @@ class TrialServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trial_service_pb2.ReturnTrialsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trial_service_pb2.ReturnTrialsResponse, _abc.Awaitable[_trial_service_pb2.ReturnTrialsResponse]]:
-        """Hands claimed or merely dispatched trials back; they are handed out again at once."""
+        """Hands claimed trials, or dispatched ones that were not claimed, back; they are handed out again at once."""
 
     @_abc_1.abstractmethod
     def ReportFolds(

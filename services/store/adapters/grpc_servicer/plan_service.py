@@ -144,7 +144,12 @@ class PlanServicer(plan_service_pb2_grpc.PlanServiceServicer):
         self, request: pb.RecallTrialsRequest, context: Any
     ) -> pb.RecallTrialsResponse:
         """Makes dispatched trials that were not claimed available again."""
-        recalled = await self._hand_outs.recall(_batches_of(request.batches))
+        if request.batches:
+            recalled = await self._hand_outs.recall(_batches_of(request.batches))
+        else:
+            recalled = await self._hand_outs.recall_all(
+                dispatched_for_seconds=request.dispatched_for.ToNanoseconds() / 1e9
+            )
         return pb.RecallTrialsResponse(recalled=recalled)
 
     async def CloseTuningRun(

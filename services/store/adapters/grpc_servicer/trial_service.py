@@ -19,9 +19,10 @@ from services.common.convert.trials import (
 from services.core.errors import FieldViolation, InvalidRequest, Unavailable
 from services.core.objective import EvaluationSpec
 from services.store.adapters.grpc_servicer.requests import TENANT, decoded
-from services.store.ports.results import FinishOutcome, FoldReport, Order, OrderKind
+from services.store.ports.results import Batch, FinishOutcome, FoldReport, Order, OrderKind
 from services.store.service.claims import Claims
 from services.store.service.datasets import Datasets
+from services.store.service.hand_out import HandOuts
 from services.store.service.identifiers import canonical_id, id_or_none
 from services.store.service.orders import OrderBoard
 from services.store.service.requeue import Requeueing
@@ -59,6 +60,7 @@ class TrialServicer(trial_service_pb2_grpc.TrialServiceServicer):
         claims: Claims,
         results: Results,
         requeueing: Requeueing,
+        hand_outs: HandOuts,
         runs: Runs,
         datasets: Datasets,
         is_draining: Callable[[], bool],
@@ -68,6 +70,7 @@ class TrialServicer(trial_service_pb2_grpc.TrialServiceServicer):
         self._claims = claims
         self._results = results
         self._requeueing = requeueing
+        self._hand_outs = hand_outs
         self._runs = runs
         self._datasets = datasets
         self._is_draining = is_draining
@@ -187,10 +190,20 @@ class TrialServicer(trial_service_pb2_grpc.TrialServiceServicer):
         self, request: pb.ReturnTrialsRequest, context: Any
     ) -> pb.ReturnTrialsResponse:
         """Takes trials back."""
-        _check_size("trials", len(request.trials))
+        _check_size("trials", len(request.trials) + len(request.unclaimed))
         await self._requeueing.handed_back(
             canonical_id("session", request.session_id),
             [trial_key_from_proto(each) for each in request.trials],
+        )
+        await self._hand_outs.recall(
+            [
+                Batch(
+                    orchestration_id=each.orchestration_id,
+                    tuning_run_id="",
+                    trials=((each.number, each.attempt),),
+                )
+                for each in request.unclaimed
+            ]
         )
         return pb.ReturnTrialsResponse()
 

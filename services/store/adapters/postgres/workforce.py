@@ -213,11 +213,15 @@ class PostgresHandOuts:
             await connection.execute(QUERIES["lock_hand_out"], _HAND_OUT_LOCK)
             yield _PostgresHandingOut(connection)
 
-    async def recall(self, batches: Sequence[Batch]) -> int:
-        """Makes dispatched, unclaimed trials available."""
+    async def recall_all(self, dispatched_for_seconds: float) -> int:
+        """Makes every trial available that was dispatched so long ago and not claimed."""
         async with self._database.writing() as connection:
-            if not batches:
-                return len(await connection.fetch(QUERIES["recall_all_trials"]))
+            recalled = await connection.fetch(QUERIES["recall_all_trials"], dispatched_for_seconds)
+            return len(recalled)
+
+    async def recall(self, batches: Sequence[Batch]) -> int:
+        """Makes dispatched, unclaimed trials of these batches available."""
+        async with self._database.writing() as connection:
             trials = [
                 (canonical_id("orchestration", batch.orchestration_id), number, attempt)
                 for batch in batches

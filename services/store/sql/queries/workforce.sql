@@ -256,7 +256,7 @@ RETURNING trials.number;
 WITH recalled AS (
     SELECT orchestration_id, number
     FROM crescendo.trials
-    WHERE state = 'queued' AND dispatched_at IS NOT NULL
+    WHERE state = 'queued' AND dispatched_at <= crescendo.now() - make_interval(secs => $1)
     FOR UPDATE SKIP LOCKED
 )
 UPDATE crescendo.trials

@@ -126,7 +126,9 @@ class Child:
         limit = _PREPARE_SECONDS if preparing else timeout_seconds
         try:
             async with asyncio.timeout(limit) as timer:
-                self._requests.write(request)
+                # A pipe that broke this moment says so here or by its end below, depending on the loop.
+                with suppress(RuntimeError, OSError):
+                    self._requests.write(request)
                 while True:
                     message = await receive_frame(self._answers)
                     if message is None:
