@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+
+# Before anything imports numpy: on small matrices the threads of numeric libraries only get into
+# each other's way, and into that of the processes that tests start.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack

@@ -94,7 +94,12 @@ def is_serving(address: str) -> bool:
 
 def service_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without Crescendo's settings, and `extra`."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("CRESCENDO_")}
+    # Without the test run's own thread limits: services are started as a person starts them.
+    environ = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("CRESCENDO_") and not key.endswith("_NUM_THREADS")
+    }
     environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "protos" / "gen")])
     return environ | dict(extra)
 
