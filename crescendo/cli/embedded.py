@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +24,14 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 _LOG_LINES = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """Services on this machine; `ours` where they end with us."""
+
+    addresses: Addresses
+    ours: bool
 
 
 def check_installed() -> None:
@@ -65,7 +74,7 @@ def replace_process(environ: Mapping[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def started(data_dir: Path) -> Iterator[Addresses]:
+def started(data_dir: Path) -> Iterator[Local]:
     """Runs the embedded services on free ports while the block runs; their log goes to the folder.
 
     Where some run on the folder already, those are used, and left running.
@@ -75,7 +84,7 @@ def started(data_dir: Path) -> Iterator[Addresses]:
     """
     running = local_addresses(data_dir)
     if running is not None:
-        yield running
+        yield Local(addresses=running, ours=False)
         return
     check_installed()
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -92,7 +101,7 @@ def started(data_dir: Path) -> Iterator[Addresses]:
         )
     try:
         with _ending_on_signals():
-            yield _await_ready(process, data_dir, log_path)
+            yield Local(addresses=_await_ready(process, data_dir, log_path), ours=True)
     finally:
         _stop(process)
 

@@ -19,6 +19,7 @@ from crescendo.client.progress import Progress
 from crescendo.client.watching import Interruption
 
 COMPLETED, FAILED, USAGE, DETACHED = 0, 1, 2, 130
+DETACHES = "Ctrl-C detaches; the search goes on without you."
 _REFRESHES_PER_SECOND = 8
 
 
@@ -53,8 +54,13 @@ def exit_code(state: str) -> int:
     return COMPLETED if state == "completed" else FAILED
 
 
-def follow_on(console: Console, client: Crescendo, orchestration_id: str) -> str:
+def follow_on(
+    console: Console, client: Crescendo, orchestration_id: str, *, on_leaving: str = DETACHES
+) -> str:
     """Follows an orchestration on a console: live on terminals, in lines elsewhere.
+
+    Args:
+        on_leaving: what Ctrl-C will do, in words.
 
     Returns: the state it ended in.
 
@@ -63,7 +69,7 @@ def follow_on(console: Console, client: Crescendo, orchestration_id: str) -> str
     """
     try:
         if console.is_terminal:
-            return _Screen(console).follow(client, orchestration_id)
+            return _Screen(console, on_leaving).follow(client, orchestration_id)
         return _follow_in_lines(console, client, orchestration_id)
     except KeyboardInterrupt:
         raise Detached(orchestration_id) from None
@@ -129,8 +135,9 @@ def _follow_in_lines(console: Console, client: Crescendo, orchestration_id: str)
 class _Screen:
     """The live view: events arrive on this thread, the screen is drawn on another."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, on_leaving: str) -> None:
         self._console = console
+        self._on_leaving = on_leaving
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._interruption: Interruption | None = None
@@ -180,6 +187,7 @@ class _Screen:
             elapsed_seconds=self._elapsed(progress, now),
             remaining_seconds=None if left is None else max(0.0, left - (now - self._event_at)),
             interruption=self._interruption,
+            on_leaving=self._on_leaving,
         )
 
     def _elapsed(self, progress: Progress, now: float) -> float:

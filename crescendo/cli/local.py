@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -90,22 +91,31 @@ def demo(*, data: DataOption = None) -> None:
     console = output.out()
     folder = _folder(data)
     begun = time.monotonic()
-    console.print("Starting store, coordinator and worker, with a Postgres of their own …")
-    with embedded.started(folder) as addresses:
-        console.print(
-            f"Ready after {wording.duration(time.monotonic() - begun)}: coordinator"
-            f" {addresses.coordinator}, store {addresses.store}, data in {folder}"
-        )
+    if local_addresses(folder) is None:
+        console.print("Starting store, coordinator and worker, with a Postgres of their own …")
+    with embedded.started(folder) as local:
+        _say_ready(console, local, folder, time.monotonic() - begun)
+        addresses = local.addresses
         with Crescendo(coordinator=addresses.coordinator, store=addresses.store) as client:
             try:
-                state = _search(console, client)
+                state = _search(console, client, local, folder)
             except following.Detached as detached:
-                _say_stopped(console, detached.orchestration_id)
+                if not local.ours:
+                    raise
+                _say_stopped(console, detached.orchestration_id, folder)
                 sys.exit(following.DETACHED)
     sys.exit(following.exit_code(state))
 
 
-def _search(console: Console, client: Crescendo) -> str:
+def _say_ready(console: Console, local: embedded.Local, folder: Path, seconds: float) -> None:
+    where = f"coordinator {local.addresses.coordinator}, store {local.addresses.store}"
+    if local.ours:
+        console.print(f"Ready after {wording.duration(seconds)}: {where}, data in {folder}")
+    else:
+        console.print(f"Using the services that run on {folder}: {where}")
+
+
+def _search(console: Console, client: Crescendo, local: embedded.Local, folder: Path) -> str:
     model_run = client.create_model_run(_DATASET, _MODEL, experiment="demo")
     started = client.start_progressive_search(
         model_run.model_run_id,
@@ -114,8 +124,13 @@ def _search(console: Console, client: Crescendo) -> str:
         n_iter_bayesian=_BAYESIAN_TRIALS,
     )
     _introduce(console)
-    state = following.follow_on(console, client, started.orchestration_id)
-    _conclude(console, client, started.orchestration_id)
+    state = following.follow_on(
+        console,
+        client,
+        started.orchestration_id,
+        on_leaving="Ctrl-C stops the demo; nothing is lost." if local.ours else following.DETACHES,
+    )
+    _conclude(console, client, started.orchestration_id, local, folder)
     return state
 
 
@@ -132,7 +147,13 @@ def _introduce(console: Console) -> None:
     console.print()
 
 
-def _conclude(console: Console, client: Crescendo, orchestration_id: str) -> None:
+def _conclude(
+    console: Console,
+    client: Crescendo,
+    orchestration_id: str,
+    local: embedded.Local,
+    folder: Path,
+) -> None:
     whole = client.status(orchestration_id)
     if whole.best is None:
         console.print(results.status(whole))
@@ -148,9 +169,10 @@ def _conclude(console: Console, client: Crescendo, orchestration_id: str) -> Non
     )
     console.print(f"Best of each stage: {reached}")
     _heading(console, "Look further")
-    console.print("Everything is kept. Start the services again in one terminal:", style="dim")
-    console.print("  crescendo up")
-    console.print("and in another:", style="dim")
+    if local.ours:
+        console.print("Everything is kept. Start the services again in one terminal:", style="dim")
+        console.print(f"  {_up_command(folder)}", soft_wrap=True)
+        console.print("and in another:", style="dim")
     for command in (
         f"crescendo trials {orchestration_id} --best --limit 10",
         f"crescendo refinements {orchestration_id}",
@@ -165,12 +187,17 @@ def _heading(console: Console, text: str) -> None:
     console.print(Text(text, style="bold"))
 
 
-def _say_stopped(console: Console, orchestration_id: str) -> None:
+def _say_stopped(console: Console, orchestration_id: str, folder: Path) -> None:
     console.print()
     console.print("Stopped, and the services with it. Nothing is lost: the search goes on with")
-    console.print("  crescendo up")
+    console.print(f"  {_up_command(folder)}", soft_wrap=True)
     console.print("and in another terminal:")
     console.print(f"  crescendo watch {orchestration_id}", soft_wrap=True)
+
+
+def _up_command(folder: Path) -> str:
+    usual = data_dir(os.environ).resolve()
+    return "crescendo up" if folder == usual else f"crescendo up --data {shlex.quote(str(folder))}"
 
 
 def _folder(data: Path | None) -> Path:

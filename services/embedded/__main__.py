@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ Crescendo is ready, with {slots} trials at once. Ctrl-C stops it; everything is 
   store, internal {store_internal}
 
 In another terminal:
-
+{exports}
   crescendo search progressive --dataset sklearn:wine --model random_forest_classifier
   crescendo list
 """
@@ -54,12 +55,22 @@ def main() -> int:
 
 def _ready(settings: EmbeddedSettings, running: RunningEmbedded) -> str:
     return _READY.format(
+        exports=_exports(settings, running),
         slots=running.slots,
         folder=settings.data_folder,
         coordinator=running.coordinator,
         store=running.store,
         store_internal=running.store_internal,
     )
+
+
+def _exports(settings: EmbeddedSettings, running: RunningEmbedded) -> str:
+    """Gives what the command line must be told; nothing where it finds the services by itself."""
+    usual = EmbeddedSettings()
+    found = (running.coordinator, running.store) == ("127.0.0.1:50051", "127.0.0.1:50052")
+    if found or settings.data_folder == usual.data_folder:
+        return ""
+    return f"\n  export CRESCENDO_DATA_DIR={shlex.quote(str(settings.data_folder))}"
 
 
 if __name__ == "__main__":

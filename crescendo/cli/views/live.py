@@ -25,11 +25,13 @@ class Moment:
         elapsed_seconds: since the orchestration started.
         remaining_seconds: until it ends; None while unknown.
         interruption: the stream's drop, while it lasts.
+        on_leaving: what Ctrl-C will do.
     """
 
     elapsed_seconds: float
     remaining_seconds: float | None
     interruption: Interruption | None = None
+    on_leaving: str = ""
 
 
 def render(progress: Progress, moment: Moment) -> RenderableType:
@@ -62,7 +64,7 @@ def render(progress: Progress, moment: Moment) -> RenderableType:
             )
         )
     elif not progress.ended:
-        parts.append(Text("Ctrl-C detaches; the search goes on without you.", style="dim"))
+        parts.append(Text(moment.on_leaving, style="dim"))
     return Group(*parts)
 
 

@@ -21,7 +21,9 @@ from tuning.v1 import orchestration_pb2 as orchestration_pb
 from tuning.v1 import run_service_pb2 as run_pb
 
 COMPLETED = orchestration_pb.LIFECYCLE_STATE_COMPLETED
-MOMENT = live_view.Moment(elapsed_seconds=12.3, remaining_seconds=65.0)
+MOMENT = live_view.Moment(
+    elapsed_seconds=12.3, remaining_seconds=65.0, on_leaving="Ctrl-C detaches"
+)
 
 
 def _text(shown: RenderableType, width: int = 110) -> str:
