@@ -25,7 +25,6 @@ from services.core.space import (
     is_member,
     parameter_contains,
     parameter_size,
-    value_at,
 )
 from services.core.trial import Trial, ranked
 
@@ -182,29 +181,27 @@ def _with_two_points(
     """Keeps a space that came down to one point searchable, unless the original was one point."""
     if cardinality(after) != 1 or cardinality(original) == 1:
         return after
-    points = (each.parameters for each in evidence if not contains(after, each.parameters))
-    following = next(points, {})
-    parameters = []
-    widened = False
-    for old, new in zip(original.parameters, after.parameters, strict=True):
-        value = following.get(new.name)
-        if new.name in following and parameter_contains(old, value):
-            grown = _grown(old, new, value)
-        elif not following and not widened:
-            # Every success was at the same point: any other value will do.
-            others = (value_at(old, place) for place in range(parameter_size(old) or 0))
-            other = next((each for each in others if not parameter_contains(new, each)), None)
-            grown = new if parameter_size(old) == 1 else _grown(old, new, other)
-        else:
-            grown = new
-        widened = widened or grown != new
-        parameters.append(grown)
-    return SearchSpace(parameters=tuple(parameters))
+    others = (each.parameters for each in evidence if not contains(after, each.parameters))
+    following = next(others, None)
+    if following is not None:
+        return SearchSpace(
+            parameters=tuple(
+                _grown(old, new, following.get(old.name))
+                for old, new in zip(original.parameters, after.parameters, strict=True)
+            )
+        )
+    # Every success was at the same point: nothing says which other values are worth a trial.
+    searched = next(each for each in original.parameters if parameter_size(each) != 1)
+    return SearchSpace(
+        parameters=tuple(
+            searched if each.name == searched.name else each for each in after.parameters
+        )
+    )
 
 
 def _grown(original: Parameter, after: Parameter, value: Value) -> Parameter:
     """Adds a value of the original parameter to what is left of it."""
-    if parameter_contains(after, value):
+    if parameter_contains(after, value) or not parameter_contains(original, value):
         return after
     if isinstance(original.domain, Choices) and isinstance(after.domain, Choices):
         kept = after.domain.values

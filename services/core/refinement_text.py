@@ -58,7 +58,11 @@ def explain(before: Parameter, after: Parameter, top: Sequence[Trial]) -> str:
     if len(_values(after)) == 1:
         return f"{name} stays {_listed(_values(after))}"
     if isinstance(after.domain, IntRange | FloatRange):
-        return f"{name} stays {describe(after)}: the values next to {_centre(after, top)} span it"
+        if any(domain_contains(after.domain, each.parameters.get(name)) for each in top):
+            return (
+                f"{name} stays {describe(after)}: what lies next to {_centre(after, top)} spans it"
+            )
+        return f"{name} stays {describe(after)}: {ranks} has no number"
     return f"{name} stays {describe(after)}: all are in {ranks}"
 
 

@@ -357,7 +357,18 @@ def test_a_space_that_came_down_to_one_point_takes_the_next_best() -> None:
     assert refinement.space_after.parameters[0].domain == Choices(values=("y", "z"))
     assert refinement.space_after.parameters[1].domain == Choices(values=(True,))
     alone = refine(space, space, trials[:3], 0.3, source_method="random_search")
-    assert cardinality(alone.space_after) == 2
+    assert alone.space_after.parameters[0].domain == Choices(values=("x", "y", "z"))
+    assert alone.space_after.parameters[1].domain == Choices(values=(True,))
+
+
+def test_a_range_is_not_dropped_when_nothing_else_would_be_left() -> None:
+    space = _space("a", FloatRange(low=0.0, high=1.0), None)
+    refinement = refine(
+        space, space, [make_trial(0, {"a": None}, 0.5)], 0.3, source_method="random_search"
+    )
+    assert refinement.space_after == space
+    assert _only(refinement)[0] == "unchanged"
+    assert _only(refinement)[3] == "a stays 0–1 or null: the only success has no number"
 
 
 @strategies.few
