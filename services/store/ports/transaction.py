@@ -87,7 +87,7 @@ class TrialWrites(Protocol):
     async def lock_trials(
         self, orchestration_id: str, numbers: Sequence[int]
     ) -> Sequence[TrialRecord]:
-        """Locks trials, by number; unknown numbers are left out."""
+        """Locks trials in the order of the numbers, which is ascending; unknown ones are left out."""
         ...
 
     async def lock_open_trials(self, tuning_run_ids: Sequence[str]) -> Sequence[TrialRecord]:

@@ -15,9 +15,7 @@ from services.store.settings import StoreSettings
 from tests.integration.store.scenario import Scenario
 from tests.support.databases import PostgresServer, random_database
 
-_EMPTIED = (
-    "events, trials, tuning_runs, stages, refinements, orchestrations, sessions, requests, model_runs"
-)
+_EMPTIED = "events, trials, tuning_runs, stages, refinements, orchestrations, sessions, requests, model_runs"
 
 
 @pytest.fixture(scope="session")

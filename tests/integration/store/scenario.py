@@ -34,7 +34,7 @@ REFINED = SearchSpace(parameters=(Parameter(name="C", domain=FloatRange(low=0.5,
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
     """Waits for a condition, at most so long."""
     async with asyncio.timeout(seconds):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 (the condition is another process's)
             await asyncio.sleep(0.01)
 
 

@@ -45,7 +45,9 @@ async def test_all_tuning_runs_exist_from_the_start_and_the_first_runs(scenario:
 
 
 async def test_notices_of_a_plan_stand_in_its_log(scenario: Scenario) -> None:
-    orchestration = await scenario.start(notices=("FOLDS_ABOVE_SMALLEST_CLASS: a class has 3 rows",))
+    orchestration = await scenario.start(
+        notices=("FOLDS_ABOVE_SMALLEST_CLASS: a class has 3 rows",)
+    )
     notices = [
         payload
         for _, payload in await scenario.events(orchestration.orchestration_id)
@@ -206,9 +208,7 @@ async def test_a_comparison_completes_when_one_model_succeeds(scenario: Scenario
 
 async def test_one_after_another_starts_the_next_when_one_ends(scenario: Scenario) -> None:
     orchestration = await scenario.start(stages=(3,), max_active=1, planned=1)
-    assert _states(orchestration) == [
-        [STATE.RUNNING, STATE.RUNNING, STATE.PENDING, STATE.PENDING]
-    ]
+    assert _states(orchestration) == [[STATE.RUNNING, STATE.RUNNING, STATE.PENDING, STATE.PENDING]]
     run = orchestration.stages[0].tuning_runs[0]
     await scenario.queue(run.tuning_run_id, 1)
     await scenario.claim(await scenario.session(), run, [0])

@@ -97,9 +97,7 @@ async def test_bad_listings_are_refused(scenario: Scenario) -> None:
         "order": TrialOrder.NUMBER,
         "page_size": 3,
     }
-    page, token = await trials(
-        **base, orchestration_id=identifier, tuning_run_id="", page_token=""
-    )
+    page, token = await trials(**base, orchestration_id=identifier, tuning_run_id="", page_token="")
     assert len(page) == 3
     for bad in ("nonsense", token[:-3], token + "A", "é"):
         with pytest.raises(InvalidRequest, match="page_token"):

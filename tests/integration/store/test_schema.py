@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from importlib import resources
 
 import asyncpg
 import pytest
 
-from services.store.adapters.postgres.database import Database
+from services.store.adapters.postgres.database import SERVER_SETTINGS, Database
 from services.store.adapters.postgres.queries import QUERIES
 from services.store.migrate import load_migrations, migrate
 from tests.support.databases import PostgresServer, random_database
@@ -148,8 +149,9 @@ async def _fill(dsn: str) -> None:
     await connection.close()
 
 
-async def test_no_query_scans_all_trials_or_events(big_dsn: str) -> None:
-    connection = await asyncpg.connect(big_dsn)
+@pytest.mark.parametrize("settings", [{}, SERVER_SETTINGS], ids=["default", "as the store"])
+async def test_no_query_scans_all_trials_or_events(big_dsn: str, settings: dict[str, str]) -> None:
+    connection = await asyncpg.connect(big_dsn, server_settings=settings)
     try:
         for name, arguments in _HOT.items():
             plan = "\n".join(
@@ -157,5 +159,37 @@ async def test_no_query_scans_all_trials_or_events(big_dsn: str) -> None:
             )
             assert "Seq Scan on trials" not in plan, f"{name}:\n{plan}"
             assert "Seq Scan on events" not in plan, f"{name}:\n{plan}"
+    finally:
+        await connection.close()
+
+
+async def test_a_batch_reads_only_its_rows_before_the_table_has_statistics(
+    fresh_postgres_dsn: str,
+) -> None:
+    await migrate(fresh_postgres_dsn)
+    connection = await asyncpg.connect(fresh_postgres_dsn, server_settings=SERVER_SETTINGS)
+    numbers = list(range(100))
+    batches: dict[str, tuple[object, ...]] = {
+        "lock_trials": (_ID, numbers),
+        "lock_tuning_runs_of_trials": (_ID, numbers),
+        "start_trials": (_ID, numbers, _ID, _ID, "w"),
+        "clear_dispatch": (_ID, numbers),
+        "set_reported_splits": (_ID, numbers, numbers),
+    }
+    try:
+        await connection.execute("ALTER TABLE crescendo.trials SET (autovacuum_enabled = false)")
+        await connection.execute(
+            "INSERT INTO crescendo.trials (orchestration_id, number, tuning_run_id, stage_index,"
+            " parameters_proto, phase, suggestion_index, suggested_at_sequence)"
+            f" SELECT '{_ID}', n, '{_ID}', 0, '', 'grid', n, 0 FROM generate_series(0, 19999) AS n"
+        )
+        for name, arguments in batches.items():
+            found = await connection.fetch(
+                f"EXPLAIN (ANALYZE, TIMING OFF) {QUERIES[name]}", *arguments
+            )
+            plan = "\n".join(row[0] for row in found)
+            assert "number = wanted.number" in plan or "number = report.number" in plan
+            removed = re.findall(r"Rows Removed by (?:Filter|Join Filter): (\d+)", plan)
+            assert sum(map(int, removed)) < 1000, f"{name}:\n{plan}"
     finally:
         await connection.close()

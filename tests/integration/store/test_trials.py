@@ -185,13 +185,16 @@ async def test_results_of_strangers_are_fenced(scenario: Scenario) -> None:
     orchestration, run, _ = await scenario.started(count=1)
     identifier = orchestration.orchestration_id
     await scenario.queue(run.tuning_run_id, 1, first=1)
-    assert await scenario.finish(
-        success(identifier, 0, attempt=3),
-        success(identifier, 1),
-        success(identifier, 77),
-        success("nonsense", 0),
-        success(str(uuid.uuid4()), 0),
-    ) == [FENCED] * 5
+    assert (
+        await scenario.finish(
+            success(identifier, 0, attempt=3),
+            success(identifier, 1),
+            success(identifier, 77),
+            success("nonsense", 0),
+            success(str(uuid.uuid4()), 0),
+        )
+        == [FENCED] * 5
+    )
     await scenario.check(identifier)
 
 

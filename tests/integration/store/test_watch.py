@@ -175,8 +175,7 @@ async def test_a_hundred_watchers_see_the_same(scenario: Scenario) -> None:
     orchestration = await scenario.start(planned=10)
     identifier = orchestration.orchestration_id
     watchers = [
-        asyncio.create_task(_collect(scenario.cases, identifier, place % 4))
-        for place in range(100)
+        asyncio.create_task(_collect(scenario.cases, identifier, place % 4)) for place in range(100)
     ]
     await _run_to_the_end(scenario, identifier, 10)
     last = (await scenario.cases.runs.orchestration(identifier)).last_sequence

@@ -12,9 +12,16 @@ import asyncpg
 from services.core.errors import FieldViolation, InvalidRequest, Unavailable
 
 # A statement that waits or runs this long is given up; the caller hears Unavailable and may retry.
-_SERVER_SETTINGS = {
+SERVER_SETTINGS = {
     "application_name": "crescendo-store",
     "jit": "off",
+    # Every statement here finds its rows by an index, a few at a time. Tables that grow from nothing to
+    # thousands of rows before their first ANALYZE must not be joined by reading them whole.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
     "lock_timeout": "10s",
     "statement_timeout": "30s",
     # A store that freezes inside a transaction must not hold its locks for ever.
@@ -132,7 +139,7 @@ async def open_database(dsn: str) -> AsyncIterator[Database]:
                     max_size=max_size,
                     timeout=_ACQUIRE_SECONDS,
                     command_timeout=_COMMAND_SECONDS,
-                    server_settings=_SERVER_SETTINGS,
+                    server_settings=SERVER_SETTINGS,
                     target_session_attrs="read-write",
                     max_inactive_connection_lifetime=60,
                     init=_prepare,

@@ -1,4 +1,7 @@
 -- Everything one transaction on a locked orchestration does.
+-- Trials are looked up number by number (LATERAL, kept apart by OFFSET 0 or FOR UPDATE): on tables without
+-- statistics the planner would rather read a whole orchestration. What is changed was locked before in the
+-- same transaction, so its place (ctid) holds.
 
 -- name: reserve_request
 INSERT INTO crescendo.requests (tenant, rpc, request_id, body_hash, resource_id)
@@ -92,9 +95,14 @@ SELECT tuning_run_id, stage_index, position, model_run_id, model_type, method, m
     searcher_epoch, started_at, ended_at
 FROM crescendo.tuning_runs
 WHERE tuning_run_id = ANY (ARRAY(
-    SELECT DISTINCT tuning_run_id
-    FROM crescendo.trials
-    WHERE orchestration_id = $1 AND number = ANY ($2::integer[])
+    SELECT DISTINCT found.tuning_run_id
+    FROM unnest($2::integer[]) AS wanted (number)
+    CROSS JOIN LATERAL (
+        SELECT tuning_run_id
+        FROM crescendo.trials
+        WHERE orchestration_id = $1 AND number = wanted.number
+        OFFSET 0
+    ) AS found
 ))
 ORDER BY tuning_run_id
 FOR UPDATE;
@@ -135,13 +143,16 @@ SELECT $1, $2 + place - 1, $3, payload
 FROM unnest($4::bytea[]) WITH ORDINALITY AS event (payload, place);
 
 -- name: lock_trials
-SELECT number, tuning_run_id, stage_index, state, attempt, parameters_proto, candidate_index,
-    finished_attempt, reported_splits, lost_strikes, crash_strikes, oom_strikes, crash_worker,
-    session_id, claim_id, worker, missed_beats
-FROM crescendo.trials
-WHERE orchestration_id = $1 AND number = ANY ($2::integer[])
-ORDER BY number
-FOR UPDATE;
+SELECT found.*
+FROM unnest($2::integer[]) AS wanted (number)
+CROSS JOIN LATERAL (
+    SELECT number, tuning_run_id, stage_index, state, attempt, parameters_proto, candidate_index,
+        finished_attempt, reported_splits, lost_strikes, crash_strikes, oom_strikes, crash_worker,
+        session_id, claim_id, worker, missed_beats
+    FROM crescendo.trials
+    WHERE orchestration_id = $1 AND number = wanted.number
+    FOR UPDATE
+) AS found;
 
 -- name: lock_open_trials
 SELECT number, tuning_run_id, stage_index, state, attempt, parameters_proto, candidate_index,
@@ -171,13 +182,26 @@ WHERE tuning_run_id = $1 AND suggestion_index = $2;
 UPDATE crescendo.trials
 SET state = 'running', session_id = $3, claim_id = $4, worker = $5, missed_beats = 0,
     reported_splits = 0, started_at = crescendo.now()
-WHERE orchestration_id = $1 AND number = ANY ($2::integer[]) AND state = 'queued';
+FROM unnest($2::integer[]) AS wanted (number)
+CROSS JOIN LATERAL (
+    SELECT ctid AS place
+    FROM crescendo.trials
+    WHERE orchestration_id = $1 AND number = wanted.number AND state = 'queued'
+    OFFSET 0
+) AS found
+WHERE trials.ctid = found.place;
 
 -- name: clear_dispatch
 UPDATE crescendo.trials
 SET dispatched_at = NULL
-WHERE orchestration_id = $1 AND number = ANY ($2::integer[])
-    AND state = 'queued' AND dispatched_at IS NOT NULL;
+FROM unnest($2::integer[]) AS wanted (number)
+CROSS JOIN LATERAL (
+    SELECT ctid AS place
+    FROM crescendo.trials
+    WHERE orchestration_id = $1 AND number = wanted.number AND state = 'queued'
+    OFFSET 0
+) AS found
+WHERE trials.ctid = found.place;
 
 -- name: clear_all_dispatch
 UPDATE crescendo.trials
@@ -199,8 +223,13 @@ FROM unnest(
     number, state, finished_attempt, score, metrics, failure_kind, failure_message, fit_seconds,
     score_seconds, duration_seconds, stop_requested
 )
-WHERE trials.orchestration_id = $1 AND trials.number = ending.number
-    AND trials.state IN ('queued', 'running');
+CROSS JOIN LATERAL (
+    SELECT ctid AS place
+    FROM crescendo.trials
+    WHERE orchestration_id = $1 AND number = ending.number AND state IN ('queued', 'running')
+    OFFSET 0
+) AS found
+WHERE trials.ctid = found.place;
 
 -- name: requeue_trials
 UPDATE crescendo.trials
@@ -214,13 +243,25 @@ FROM unnest(
 ) AS requeue (
     number, attempt, lost_strikes, crash_strikes, oom_strikes, crash_worker, not_before
 )
-WHERE trials.orchestration_id = $1 AND trials.number = requeue.number AND trials.state = 'running';
+CROSS JOIN LATERAL (
+    SELECT ctid AS place
+    FROM crescendo.trials
+    WHERE orchestration_id = $1 AND number = requeue.number AND state = 'running'
+    OFFSET 0
+) AS found
+WHERE trials.ctid = found.place;
 
 -- name: set_reported_splits
 UPDATE crescendo.trials
 SET reported_splits = report.splits
 FROM unnest($2::integer[], $3::integer[]) AS report (number, splits)
-WHERE trials.orchestration_id = $1 AND trials.number = report.number;
+CROSS JOIN LATERAL (
+    SELECT ctid AS place
+    FROM crescendo.trials
+    WHERE orchestration_id = $1 AND number = report.number AND state = 'running'
+    OFFSET 0
+) AS found
+WHERE trials.ctid = found.place;
 
 -- name: read_parameters
 SELECT parameters_proto

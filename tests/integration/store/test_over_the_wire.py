@@ -1,0 +1,453 @@
+"""The store over real gRPC: every service, streams, errors with their details, draining."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.struct_pb2 import NULL_VALUE
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.common.convert.events import event_from_proto
+from services.common.convert.plans import plan_to_proto
+from services.common.convert.values import assignment_to_proto
+from services.common.rpc.client import open_channel
+from services.common.rpc.status import from_rpc_error
+from services.core.errors import (
+    AlreadyExists,
+    CursorOutOfRange,
+    InvalidRequest,
+    NotFound,
+    Unavailable,
+    WrongState,
+)
+from services.store.adapters.postgres.database import Database
+from services.store.app import RunningStore, running_store
+from services.store.settings import StoreSettings
+from tests.integration.store.scenario import Scenario, until
+from tuning.v1 import (
+    dataset_service_pb2,
+    dataset_service_pb2_grpc,
+    model_service_pb2,
+    model_service_pb2_grpc,
+    objective_pb2,
+    orchestration_pb2,
+    plan_service_pb2,
+    plan_service_pb2_grpc,
+    run_service_pb2,
+    run_service_pb2_grpc,
+    task_messages_pb2,
+    trial_pb2,
+    trial_service_pb2,
+    trial_service_pb2_grpc,
+)
+
+_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stubs:
+    datasets: Any
+    models: Any
+    runs: Any
+    trials: Any
+    plans: Any
+    health: Any
+
+
+@pytest.fixture
+async def stubs(store: RunningStore) -> AsyncIterator[Stubs]:
+    async with open_channel(store.address) as public, open_channel(store.internal_address) as inner:
+        yield Stubs(
+            datasets=dataset_service_pb2_grpc.DatasetServiceStub(public),
+            models=model_service_pb2_grpc.ModelServiceStub(public),
+            runs=run_service_pb2_grpc.RunServiceStub(public),
+            trials=trial_service_pb2_grpc.TrialServiceStub(inner),
+            plans=plan_service_pb2_grpc.PlanServiceStub(inner),
+            health=health_pb2_grpc.HealthStub(public),
+        )
+
+
+def _upload(content: bytes, *, chunk: int = 7, **header: Any) -> Iterator[Any]:
+    request = dataset_service_pb2.UploadDatasetRequest
+    yield request(
+        header=dataset_service_pb2.UploadHeader(
+            **{"name": "mine", "target_column": "label", **header}
+        )
+    )
+    for start in range(0, len(content), chunk):
+        yield request(chunk=content[start : start + chunk])
+
+
+async def _error(call: Any) -> Any:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return from_rpc_error(caught.value)
+
+
+async def test_health_follows_the_database(stubs: Stubs) -> None:
+    answer = await stubs.health.Check(health_pb2.HealthCheckRequest(), timeout=_SECONDS)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_file_is_uploaded_listed_used_and_downloaded(stubs: Stubs) -> None:
+    content = b"a,b,label\n" + b"".join(b"%d,%d,%d\n" % (i, i * i, i % 2) for i in range(50))
+    uploaded = await stubs.datasets.UploadDataset(_upload(content), timeout=_SECONDS)
+    dataset = uploaded.dataset
+    assert (dataset.row_count, [each.name for each in dataset.columns]) == (50, ["a", "b"])
+    assert [(each.label, each.count) for each in dataset.classes] == [("0", 25), ("1", 25)]
+    listed = await stubs.datasets.ListDatasets(
+        dataset_service_pb2.ListDatasetsRequest(), timeout=_SECONDS
+    )
+    assert len(listed.datasets) == 6
+    request = trial_service_pb2.DownloadDatasetRequest(dataset_id=dataset.dataset_id)
+    pieces = [each.chunk async for each in stubs.trials.DownloadDataset(request, timeout=_SECONDS)]
+    assert sum(map(len, pieces)) == dataset.size_bytes
+    created = await stubs.models.CreateModelRun(
+        model_service_pb2.CreateModelRunRequest(
+            dataset_id=dataset.dataset_id, model_type="svm_classifier"
+        ),
+        timeout=_SECONDS,
+    )
+    assert created.model_run.experiment == "default"
+    delete = dataset_service_pb2.DeleteDatasetRequest(dataset_id=dataset.dataset_id)
+    error = await _error(stubs.datasets.DeleteDataset(delete, timeout=_SECONDS))
+    assert isinstance(error, WrongState)
+
+
+async def test_uploads_without_header_or_with_two_are_refused(stubs: Stubs) -> None:
+    request = dataset_service_pb2.UploadDatasetRequest
+    parts = list(_upload(b"a,label\n1,2\n"))
+    for bad in ([], parts[1:], [parts[0], parts[0]], [request()]):
+        error = await _error(stubs.datasets.UploadDataset(iter(bad), timeout=_SECONDS))
+        assert isinstance(error, InvalidRequest)
+        assert error.violations[0].field == "header"
+
+
+async def test_a_model_run_is_checked_in_one_answer(stubs: Stubs) -> None:
+    request = model_service_pb2.CreateModelRunRequest(
+        dataset_id="sklearn:wine",
+        model_type="svm_clasifier",
+        preprocessing=[
+            objective_pb2.PreprocessingStep(type="standard_scaler"),
+            objective_pb2.PreprocessingStep(type="nonsense"),
+        ],
+    )
+    error = await _error(stubs.models.CreateModelRun(request, timeout=_SECONDS))
+    assert isinstance(error, InvalidRequest)
+    assert [each.field for each in error.violations] == ["model_type", "preprocessing[1].type"]
+    assert "svm_classifier" in error.violations[0].description
+
+
+async def test_model_runs_keep_typed_values_and_repeat_safely(stubs: Stubs) -> None:
+    request = model_service_pb2.CreateModelRunRequest(
+        dataset_id="sklearn:wine",
+        model_type="random_forest_classifier",
+        request_id=str(uuid.uuid4()),
+    )
+    request.fixed_parameters["n_estimators"].number_value = 50
+    request.fixed_parameters["max_depth"].null_value = NULL_VALUE
+    step = request.preprocessing.add(type="standard_scaler", name="scale")
+    step.parameters["with_mean"].bool_value = False
+    checked = type(request)()
+    checked.CopyFrom(request)
+    checked.validate_only = True
+    # The id is looked up first, and only checking takes none.
+    preview = await stubs.models.CreateModelRun(checked, timeout=_SECONDS)
+    assert preview.model_run.model_run_id == ""
+    first = await stubs.models.CreateModelRun(request, timeout=_SECONDS)
+    again = await stubs.models.CreateModelRun(request, timeout=_SECONDS)
+    assert first == again
+    model_run = first.model_run
+    assert model_run.fixed_parameters["n_estimators"].number_value == 50
+    assert model_run.fixed_parameters["max_depth"].WhichOneof("kind") == "null_value"
+    assert model_run.preprocessing[0].name == "scale"
+    request.model_type = "extra_trees_classifier"
+    error = await _error(stubs.models.CreateModelRun(request, timeout=_SECONDS))
+    assert isinstance(error, AlreadyExists)
+    listed = await stubs.models.ListModelRuns(
+        model_service_pb2.ListModelRunsRequest(), timeout=_SECONDS
+    )
+    assert [each.model_run_id for each in listed.model_runs] == [model_run.model_run_id]
+
+
+async def test_text_with_nul_is_refused(stubs: Stubs) -> None:
+    request = model_service_pb2.CreateModelRunRequest(
+        experiment="a\x00b", dataset_id="sklearn:wine", model_type="svm_classifier"
+    )
+    error = await _error(stubs.models.CreateModelRun(request, timeout=_SECONDS))
+    assert isinstance(error, InvalidRequest)
+
+
+async def _create(stubs: Stubs, scenario: Scenario, **options: Any) -> Any:
+    plan = await scenario.plan(**options)
+    request = plan_to_proto(plan, scenario.key(), b"spec")
+    created = await stubs.plans.CreateOrchestration(request, timeout=_SECONDS)
+    found = await stubs.plans.FindRequest(
+        plan_service_pb2.FindRequestRequest(key=request.key), timeout=_SECONDS
+    )
+    assert found.orchestration.orchestration_id == created.orchestration.orchestration_id
+    return created.orchestration
+
+
+async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenario) -> None:
+    orchestration = await _create(stubs, scenario, planned=6)
+    identifier = orchestration.orchestration_id
+    run_id = orchestration.stages[0].tuning_runs[0].tuning_run_id
+    watch = stubs.runs.WatchOrchestration(
+        run_service_pb2.WatchOrchestrationRequest(orchestration_id=identifier, after_sequence=0),
+        timeout=_SECONDS,
+    )
+    plans, trials = stubs.plans, stubs.trials
+    acquired = await plans.AcquireSearchers(
+        plan_service_pb2.AcquireSearchersRequest(coordinator_id="c", max_new=5), timeout=_SECONDS
+    )
+    (lease,) = acquired.leases
+    assert (lease.tuning_run_id, acquired.lease.seconds) == (run_id, 10)
+    created = await plans.CreateTrials(
+        plan_service_pb2.CreateTrialsRequest(
+            tuning_run_id=run_id,
+            epoch=lease.epoch,
+            trials=[
+                plan_service_pb2.NewTrial(
+                    parameters=assignment_to_proto({"C": 0.5 * index, "kernel": "rbf"}),
+                    candidate_index=index,
+                    phase="grid",
+                    suggestion_index=index,
+                    suggested_at_sequence=2,
+                )
+                for index in range(6)
+            ],
+        ),
+        timeout=_SECONDS,
+    )
+    assert (created.created, created.remaining) == (6, 0)
+    session = await trials.RegisterSession(
+        trial_service_pb2.RegisterSessionRequest(worker_name="w", slots=6), timeout=_SECONDS
+    )
+    assert (session.lease.seconds, session.beat_interval.seconds) == (35, 10)
+    spec = await trials.GetEvaluationSpec(
+        trial_service_pb2.GetEvaluationSpecRequest(tuning_run_id=run_id), timeout=_SECONDS
+    )
+    assert list(spec.spec.metrics) == ["accuracy"]
+    handed_out = await plans.HandOutTrials(
+        plan_service_pb2.HandOutTrialsRequest(coordinator_id="c"), timeout=_SECONDS
+    )
+    assert [each.batch.version for each in handed_out.hand_outs] == [1] * 6
+    recalled = await plans.RecallTrials(
+        plan_service_pb2.RecallTrialsRequest(
+            batches=[each.batch for each in handed_out.hand_outs[3:]]
+        ),
+        timeout=_SECONDS,
+    )
+    assert recalled.recalled == 3
+    claimed = await trials.ClaimTrials(
+        trial_service_pb2.ClaimTrialsRequest(
+            session_id=session.session_id,
+            claim_id=str(uuid.uuid4()),
+            orchestration_id=identifier,
+            tuning_run_id=run_id,
+            trials=[task_messages_pb2.TrialReference(number=number) for number in range(6)],
+        ),
+        timeout=_SECONDS,
+    )
+    assert [each.parameters.values["C"].float_value for each in claimed.trials] == [
+        0.0,
+        0.5,
+        1.0,
+        1.5,
+        2.0,
+        2.5,
+    ]
+    keys = [
+        trial_service_pb2.TrialAttempt(orchestration_id=identifier, number=number)
+        for number in range(6)
+    ]
+    reported = await trials.ReportFolds(
+        trial_service_pb2.ReportFoldsRequest(
+            session_id=session.session_id,
+            folds=[trial_service_pb2.FoldReport(trial=keys[0], split=0, score=0.25)],
+        ),
+        timeout=_SECONDS,
+    )
+    assert not reported.orders
+    await trials.ReturnTrials(
+        trial_service_pb2.ReturnTrialsRequest(session_id=session.session_id, trials=keys[5:]),
+        timeout=_SECONDS,
+    )
+    finished = await trials.FinishTrials(
+        trial_service_pb2.FinishTrialsRequest(
+            session_id=session.session_id,
+            results=[
+                trial_service_pb2.TrialResult(
+                    trial=key,
+                    state=trial_pb2.TRIAL_STATE_SUCCEEDED,
+                    metrics=[
+                        objective_pb2.MetricScores(
+                            metric="accuracy", split_scores=[0.1 * key.number, 0.3]
+                        )
+                    ],
+                    duration_seconds=0.01,
+                )
+                for key in keys
+            ],
+        ),
+        timeout=_SECONDS,
+    )
+    # The one handed back has another attempt now; its success comes late and still counts.
+    assert [each.outcome for each in finished.answers] == [
+        trial_service_pb2.FINISH_OUTCOME_DONE
+    ] * 6
+    status = await stubs.runs.GetOrchestration(
+        run_service_pb2.GetOrchestrationRequest(orchestration_id=identifier), timeout=_SECONDS
+    )
+    closed = await plans.CloseTuningRun(
+        plan_service_pb2.CloseTuningRunRequest(
+            tuning_run_id=run_id,
+            epoch=lease.epoch,
+            as_of_sequence=status.orchestration.last_sequence,
+            state=orchestration_pb2.LIFECYCLE_STATE_COMPLETED,
+            reason="SPACE_EXHAUSTED",
+        ),
+        timeout=_SECONDS,
+    )
+    assert closed.orchestration.state == orchestration_pb2.LIFECYCLE_STATE_COMPLETED
+    events = [
+        event_from_proto(event)
+        async for part in watch
+        if part.WhichOneof("content") == "events"
+        for event in part.events.events
+    ]
+    assert [each.sequence for each in events] == list(
+        range(1, closed.orchestration.last_sequence + 1)
+    )
+    assert {each.orchestration_id for each in events} == {identifier}
+    best = await stubs.runs.GetBestModel(
+        run_service_pb2.GetBestModelRequest(orchestration_id=identifier), timeout=_SECONDS
+    )
+    assert (best.best.trial_number, best.complete) == (5, True)
+    assert list(best.trial.metrics[0].split_scores) == [0.5, 0.3]
+    assert best.trial.metrics[0].mean == best.best.score == 0.4
+    listed = await stubs.runs.ListTrials(
+        run_service_pb2.ListTrialsRequest(
+            orchestration_id=identifier,
+            order_by=run_service_pb2.TRIAL_ORDER_SCORE,
+            page_size=2,
+        ),
+        timeout=_SECONDS,
+    )
+    assert [each.number for each in listed.trials] == [5, 4]
+    assert listed.next_page_token
+    await plans.ReleaseSearchers(
+        plan_service_pb2.ReleaseSearchersRequest(coordinator_id="c", tuning_run_ids=[run_id]),
+        timeout=_SECONDS,
+    )
+    await scenario.check(identifier)
+
+
+async def test_wrong_ids_states_and_cursors_have_their_codes(
+    stubs: Stubs, scenario: Scenario
+) -> None:
+    orchestration = await _create(stubs, scenario)
+    identifier = orchestration.orchestration_id
+    runs = stubs.runs
+    missing = run_service_pb2.GetOrchestrationRequest(orchestration_id="x")
+    assert isinstance(await _error(runs.GetOrchestration(missing, timeout=_SECONDS)), NotFound)
+    best = run_service_pb2.GetBestModelRequest(orchestration_id=identifier)
+    assert isinstance(await _error(runs.GetBestModel(best, timeout=_SECONDS)), WrongState)
+    listing = run_service_pb2.ListOrchestrationsRequest(page_token="nonsense")
+    assert isinstance(
+        await _error(runs.ListOrchestrations(listing, timeout=_SECONDS)), InvalidRequest
+    )
+    states = run_service_pb2.ListTrialsRequest(
+        orchestration_id=identifier, states=[trial_pb2.TRIAL_STATE_UNSPECIFIED]
+    )
+    error = await _error(runs.ListTrials(states, timeout=_SECONDS))
+    assert error.violations[0].field == "states[0]"
+    watch = runs.WatchOrchestration(
+        run_service_pb2.WatchOrchestrationRequest(
+            orchestration_id=identifier, after_sequence=10_000
+        ),
+        timeout=_SECONDS,
+    )
+    error = await _error(watch.read())
+    assert isinstance(error, CursorOutOfRange)
+    assert error.metadata["last_sequence"] == str(orchestration.last_sequence)
+
+
+async def test_a_session_stream_brings_orders_and_breaking_it_shortens_the_lease(
+    stubs: Stubs, scenario: Scenario, database: Database
+) -> None:
+    orchestration, _, session = await scenario.started(count=1)
+    listening = stubs.trials.ListenSession(
+        trial_service_pb2.ListenSessionRequest(session_id=session), timeout=_SECONDS
+    )
+    assert not (await listening.read()).orders
+    await stubs.plans.ChangeOrchestration(
+        plan_service_pb2.ChangeOrchestrationRequest(
+            orchestration_id=orchestration.orchestration_id,
+            change=plan_service_pb2.ORCHESTRATION_CHANGE_CANCEL,
+        ),
+        timeout=_SECONDS,
+    )
+    async with asyncio.timeout(2):
+        (order,) = (await listening.read()).orders
+    assert order.kind == trial_service_pb2.ORDER_KIND_CANCEL
+    assert order.trial.number == 0
+    listening.cancel()
+
+    async def lease_is_short() -> bool:
+        async with database.reading() as connection:
+            left: float = await connection.fetchval(
+                "SELECT extract(epoch FROM lease_until - now())::float8 FROM crescendo.sessions"
+                " WHERE session_id = $1",
+                session,
+            )
+        return left <= 5
+
+    await until(lease_is_short)
+    beat = trial_service_pb2.HeartbeatRequest(session_id=session)
+    await stubs.trials.Heartbeat(beat, timeout=_SECONDS)
+    assert not await lease_is_short()
+    await stubs.trials.CloseSession(
+        trial_service_pb2.CloseSessionRequest(session_id=session), timeout=_SECONDS
+    )
+    error = await _error(stubs.trials.Heartbeat(beat, timeout=_SECONDS))
+    assert (type(error), error.reason) == (WrongState, "SESSION_ENDED")
+
+
+async def test_a_store_that_stops_ends_its_streams_and_keeps_sessions(
+    settings: StoreSettings, scenario: Scenario, database: Database
+) -> None:
+    orchestration, _, session = await scenario.started(count=1)
+    async with AsyncExitStack() as clients:
+        async with running_store(settings) as store:
+            public = await clients.enter_async_context(open_channel(store.address))
+            inner = await clients.enter_async_context(open_channel(store.internal_address))
+            runs: Any = run_service_pb2_grpc.RunServiceStub(public)
+            trials: Any = trial_service_pb2_grpc.TrialServiceStub(inner)
+            listening = trials.ListenSession(
+                trial_service_pb2.ListenSessionRequest(session_id=session)
+            )
+            watch = runs.WatchOrchestration(
+                run_service_pb2.WatchOrchestrationRequest(
+                    orchestration_id=orchestration.orchestration_id
+                )
+            )
+            await listening.read()
+            await watch.read()
+        # The store has drained: both streams have ended, with a reason to come back.
+        for stream in (listening, watch):
+            error = await _error(stream.read())
+            assert (type(error), error.reason) == (Unavailable, "DRAINING")
+    async with database.reading() as connection:
+        left = await connection.fetchval(
+            "SELECT extract(epoch FROM lease_until - now())::float8 FROM crescendo.sessions"
+        )
+    assert left > 20
