@@ -122,8 +122,7 @@ def _report(error: CrescendoError) -> None:
     if error.violations:
         wrong = len(error.violations)
         console.print(
-            "error: the request is invalid"
-            + (f", in {wrong} places; nothing was created:" if wrong > 1 else ":")
+            "error: the request is invalid" + (f", in {wrong} places:" if wrong > 1 else ":")
         )
         for violation in error.violations:
             console.print(f"  {violation}")

@@ -9,6 +9,7 @@ import typer
 
 from crescendo.cli import following, options, output
 from crescendo.cli.views import results
+from crescendo.client.errors import WrongState
 from crescendo.client.events import OrchestrationChanged, Snapshot
 
 
@@ -70,7 +71,12 @@ def best(
 ) -> None:
     """Show the best model with its parameters and scores, and every model ranked."""
     with options.client(None, store) as client:
-        model = client.best(orchestration_id, so_far=so_far)
+        try:
+            model = client.best(orchestration_id, so_far=so_far)
+        except WrongState as error:
+            # The server names the field of its API; here it is an option.
+            text = error.message.replace("set best_so_far", "use --so-far")
+            raise WrongState(text, reason=error.reason, metadata=error.metadata) from error
     if as_json:
         output.print_json(model)
     else:

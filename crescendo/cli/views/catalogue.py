@@ -72,9 +72,9 @@ def model_runs(listed: Iterable[ModelRun]) -> Table:
     """Gives model runs as a table."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("id", no_wrap=True)
-    table.add_column("model")
-    table.add_column("dataset")
-    table.add_column("steps")
+    table.add_column("model", overflow="fold")
+    table.add_column("dataset", overflow="fold")
+    table.add_column("steps", overflow="fold")
     table.add_column("fixed", overflow="fold")
     table.add_column("experiment")
     table.add_column("created", no_wrap=True)

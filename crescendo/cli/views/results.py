@@ -25,7 +25,8 @@ from crescendo.client.model import (
 def status(whole: Orchestration) -> RenderableType:
     """Gives an orchestration with its stages."""
     facts = _facts()
-    facts.add_row("id", whole.orchestration_id)
+    if whole.orchestration_id:
+        facts.add_row("id", whole.orchestration_id)
     if whole.study_name:
         facts.add_row("study", whole.study_name)
     facts.add_row("state", _state(whole.state, whole.message))
@@ -80,7 +81,7 @@ def metrics(scores: Iterable[Metric]) -> Table:
                 wording.score(number)
                 for number in (each.mean, each.std, each.median, each.min, each.max)
             ),
-            " ".join(f"{number:.4f}" for number in each.split_scores),
+            " ".join(f"{number:.4g}" for number in each.split_scores),
         )
     return table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from typing import Any
@@ -219,6 +219,11 @@ def refuse(context: grpc.ServicerContext, code: grpc.StatusCode, status: Status)
     context.abort(code, status.message)
 
 
+BestAnswer = Callable[
+    [run_pb.GetBestModelRequest, grpc.ServicerContext], run_pb.GetBestModelResponse
+]
+
+
 class ScriptedStore(run_grpc.RunServiceServicer):
     """A store with one orchestration and its log; streams drop after so many events, once each.
 
@@ -238,6 +243,7 @@ class ScriptedStore(run_grpc.RunServiceServicer):
         self.drops = list(drops)
         self.cursors: list[int | None] = []
         self.drop_code = grpc.StatusCode.UNAVAILABLE
+        self.best_answer: BestAnswer | None = None
 
     def WatchOrchestration(
         self, request: run_pb.WatchOrchestrationRequest, context: grpc.ServicerContext
@@ -282,6 +288,8 @@ class ScriptedStore(run_grpc.RunServiceServicer):
     def GetBestModel(
         self, request: run_pb.GetBestModelRequest, context: grpc.ServicerContext
     ) -> run_pb.GetBestModelResponse:
+        if self.best_answer is not None:
+            return self.best_answer(request, context)
         return run_pb.GetBestModelResponse(
             best=self.orchestration.best, scoring_metric="accuracy", complete=True
         )

@@ -174,6 +174,23 @@ def test_refinements_list_and_best(
     assert "n_estimators" in capsys.readouterr().out
 
 
+def test_best_before_the_end_names_the_option(
+    store: messages.ScriptedStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(
+        request: run_pb.GetBestModelRequest, context: grpc.ServicerContext
+    ) -> run_pb.GetBestModelResponse:
+        code = grpc.StatusCode.FAILED_PRECONDITION
+        text = "it is RUNNING; set best_so_far to get the best model so far"
+        messages.refuse(context, code, messages.refusal(code, text, "WRONG_STATE"))
+        return run_pb.GetBestModelResponse()
+
+    store.best_answer = refuse
+    assert _run("best", messages.ID) == 1
+    err = capsys.readouterr().err
+    assert err == "error: it is RUNNING; use --so-far to get the best model so far\n"
+
+
 def test_an_unknown_id_exits_with_2(
     store: messages.ScriptedStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,7 +236,7 @@ def test_every_violation_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
         server.stop(0).wait()
     assert code == 2
     assert capsys.readouterr().err.splitlines() == [
-        "error: the request is invalid, in 2 places; nothing was created:",
+        "error: the request is invalid, in 2 places:",
         "  model_type: 'x' is not known",
         "  dataset_id: there is no 'y'",
     ]
