@@ -93,6 +93,14 @@ async def running_coordinator(
         )
 
         async def work() -> None:
+            try:
+                await conduct_and_dispatch()
+            except Exception as error:
+                # A bug; nothing would be conducted any more, so whoever watches must restart this.
+                logger.error("the coordinator's loops ended", exc_info=error)
+                await server.set_serving(serving=False)
+
+        async def conduct_and_dispatch() -> None:
             async with asyncio.TaskGroup() as tasks:
                 conductor = Conductor(
                     store=store,
@@ -114,7 +122,6 @@ async def running_coordinator(
                 tasks.create_task(searcher_leases.run(), name="leases")
 
         working = asyncio.create_task(work(), name="coordinator")
-        working.add_done_callback(_report_crash)
         stack.push_async_callback(_stop, working)
         address = await server.start()
         # Pushed last, so done first: no new request while what serves them goes away.
@@ -152,8 +159,3 @@ def _server(settings: CoordinatorSettings, starting: Starting, steering: Steerin
 async def _stop(working: asyncio.Task[None]) -> None:
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
-
-
-def _report_crash(working: asyncio.Task[None]) -> None:
-    if not working.cancelled() and (error := working.exception()) is not None:
-        logger.error("the coordinator's loops ended", exc_info=error)

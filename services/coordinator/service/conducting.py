@@ -84,6 +84,7 @@ class Conductor:
                 except WrongState as error:
                     # Paused, cancelled or closed by hand meanwhile; the lease loop knows what is left.
                     log.info("tuning run stopped", reason=error.reason, detail=error.message)
+                    self._leases.ring()
                     return
                 except (Conflict, CursorOutOfRange, Unavailable, _OutOfStep) as error:
                     if isinstance(error, Conflict) and error.reason == _LEASE_LOST:
@@ -101,7 +102,10 @@ class Conductor:
             lease.orchestration_id, after_sequence=before.last_sequence
         ) as subscription:
             progress = await self._rebuild(lease, subscription)
-            if progress is not None:
+            if progress is None:
+                # It ended without this coordinator's doing: what follows it may have begun.
+                self._leases.ring()
+            else:
                 await self._drive(lease, progress, subscription)
 
     async def _rebuild(

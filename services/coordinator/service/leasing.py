@@ -14,6 +14,7 @@ from services.core.errors import CrescendoError
 logger = structlog.get_logger()
 
 _RENEW_SECONDS = 3.0
+_SWARM_SECONDS = 0.01
 _MOST_NEW = 64
 _RELEASE_SECONDS = 3.0
 
@@ -49,6 +50,8 @@ class SearcherLeases:
             while True:
                 await self._renew()
                 await self._bell.wait(_RENEW_SECONDS)
+                # Rings come in swarms when many tuning runs end at once: one call answers them all.
+                await asyncio.sleep(_SWARM_SECONDS)
         finally:
             await self._release()
 

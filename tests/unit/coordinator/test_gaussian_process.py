@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from statistics import median
+from statistics import mean
 
 import numpy as np
 import pytest
@@ -61,23 +61,23 @@ HARTMANN = _space(*[(0.0, 1.0)] * 6)
 def _best(
     method: str, space: SearchSpace, function: Callable[[Assignment], float], *, together: int = 1
 ) -> float:
-    """The median over seeds of the best of 30 trials."""
-    return median(
+    """The mean over two seeds of the best of 25 trials."""
+    return mean(
         max(
             function(each.parameters)
             for each, _ in search(
-                task(method, space, seed=seed), function, trials=30, together=together
+                task(method, space, seed=seed), function, trials=25, together=together
             )
         )
-        for seed in range(3)
+        for seed in range(2)
     )
 
 
 @pytest.mark.parametrize(
     ("space", "function", "enough"),
     [
-        pytest.param(BRANIN, branin, -0.6, id="branin"),
-        pytest.param(HARTMANN, hartmann6, 2.6, id="h6"),
+        pytest.param(BRANIN, branin, -0.8, id="branin"),
+        pytest.param(HARTMANN, hartmann6, 2.3, id="h6"),
     ],
 )
 def test_the_model_beats_random_search_and_comes_near_the_best(
