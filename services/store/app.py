@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -63,6 +63,7 @@ logger = structlog.get_logger()
 # A database that starts beside the store needs a moment; one that stays away is an error.
 _START_SECONDS = 60.0
 _PROBE_SECONDS = 1.0
+_RESTART_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +170,13 @@ async def running_store(settings: StoreSettings) -> AsyncIterator[RunningStore]:
         )
         stack.push_async_callback(trials.settle_background)
         servers = _servers(settings, cases, trials)
-        for loop in (cases.feed.run(), cases.orders.run(), cases.reaper.run()):
+        for loop in (cases.feed.run, cases.orders.run, cases.reaper.run):
             stack.push_async_callback(_cancelled, _background(loop))
         addresses = []
         for server in servers:
             addresses.append(await server.start())
             stack.push_async_callback(server.stop, 0)
-        stack.push_async_callback(_cancelled, _background(_probe(database, servers)))
+        stack.push_async_callback(_cancelled, _background(lambda: _probe(database, servers)))
         running = RunningStore(address=addresses[0], internal_address=addresses[1])
         await _tell_health(database, servers)
         logger.info(
@@ -291,15 +292,18 @@ async def _tell_health(database: Database, servers: tuple[RpcServer, ...]) -> No
         await server.set_serving(serving=serving)
 
 
-def _background(loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    task = asyncio.get_running_loop().create_task(loop)
-    task.add_done_callback(_report)
-    return task
+def _background(loop: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+    return asyncio.get_running_loop().create_task(_kept_running(loop))
 
 
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        logger.critical("a background loop of the store failed", exc_info=task.exception())
+async def _kept_running(loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs a loop that never ends by itself; begins it anew after an error nobody foresaw."""
+    while True:
+        try:
+            await loop()
+        except Exception as error:
+            logger.critical("a background loop of the store failed", exc_info=error)
+        await asyncio.sleep(_RESTART_SECONDS)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -177,7 +177,8 @@ class PollingFeed:
                 topic.wake()
             elif last_sequence > topic.last_sequence or ended != topic.ended:
                 await self._follow(orchestration_id, topic, last_sequence)
-                topic.ended = ended
+                # Only a log that was followed to its end has ended for its watchers.
+                topic.ended = ended and topic.last_sequence == last_sequence
                 topic.wake()
 
     async def _follow(self, orchestration_id: str, topic: _Topic, last_sequence: int) -> None:

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+import structlog
 
 from services.core.errors import FieldViolation, InvalidRequest, Unavailable
+
+logger = structlog.get_logger()
 
 # A statement that waits or runs this long is given up; the caller hears Unavailable and may retry.
 SERVER_SETTINGS = {
@@ -34,12 +37,15 @@ _UNREACHABLE: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # What the driver says of a connection whose server was killed under a statement.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.LockNotAvailableError,
+    # Locks that were not to be had in time, and databases that accept nobody now.
+    asyncpg.ObjectNotInPrerequisiteStateError,
     asyncpg.TransactionRollbackError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     # A server that was demoted: another one takes writes now.
@@ -53,6 +59,7 @@ async def wrapped_errors() -> AsyncIterator[None]:
     try:
         yield
     except _UNREACHABLE as error:
+        logger.warning("database call failed", error=type(error).__name__, detail=str(error)[:200])
         raise Unavailable(
             "the database cannot be reached or is too slow now; retry",
             reason="DATABASE_UNAVAILABLE",
