@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.core.errors import FieldViolation, InvalidRequest
+from services.core.model_catalog import MODEL_TYPES
 from services.core.model_run import StepRequest, validate_model_run
+from services.core.objective import Task
 from services.core.plan import RequestKey
+from services.core.violations import Violations
 from services.store.ports.catalogue import ModelRunStore
 from services.store.ports.reading import RunReader
 from services.store.ports.results import ModelRun
@@ -81,35 +83,37 @@ class ModelRuns:
         return await self.model_run(stored.model_run_id)
 
     async def _checked(self, request: ModelRunRequest, tenant: str) -> ModelRun:
-        violations: list[FieldViolation] = []
+        found = Violations()
         if len(request.experiment) > _MAX_EXPERIMENT:
-            violations.append(
-                FieldViolation(
-                    field="experiment",
-                    description=f"has {len(request.experiment)} characters, at most"
-                    f" {_MAX_EXPERIMENT} are allowed",
-                )
+            found.add(
+                "experiment",
+                f"has {len(request.experiment)} characters, at most {_MAX_EXPERIMENT} are allowed",
             )
-        if not request.dataset_id:
-            violations.append(FieldViolation(field="dataset_id", description="must not be empty"))
-        if violations:
-            raise InvalidRequest(violations)
-        dataset = await self._datasets.dataset(request.dataset_id, tenant=tenant)
-        columns = dataset.summary.columns
-        checked = validate_model_run(
-            model_type=request.model_type,
-            fixed_parameters=request.fixed_parameters,
-            steps=request.steps,
-            task=dataset.summary.task,
-            categorical_columns=[each.name for each in columns if each.type == "string"],
-            missing_columns=[
-                each.name for each in columns if each.type != "string" and each.missing_count
-            ],
-        )
+        dataset = None
+        if request.dataset_id:
+            dataset = await self._datasets.dataset(request.dataset_id, tenant=tenant)
+        else:
+            found.add("dataset_id", "must not be empty")
+        columns = dataset.summary.columns if dataset else ()
+        known = MODEL_TYPES.get(request.model_type)
+        # Without a dataset the rest is checked as if it were one for this model type.
+        task = dataset.summary.task if dataset else known.task if known else Task.CLASSIFICATION
+        with found.gathered():
+            checked = validate_model_run(
+                model_type=request.model_type,
+                fixed_parameters=request.fixed_parameters,
+                steps=request.steps,
+                task=task,
+                categorical_columns=[each.name for each in columns if each.type == "string"],
+                missing_columns=[
+                    each.name for each in columns if each.type != "string" and each.missing_count
+                ],
+            )
+        found.raise_if_any()
         return ModelRun(
             model_run_id="",
             experiment=request.experiment,
-            dataset_id=dataset.dataset_id,
+            dataset_id=request.dataset_id,
             model_type=checked.model_type.name,
             fixed_parameters=checked.fixed_parameters,
             steps=checked.steps,

@@ -143,6 +143,14 @@ async def test_a_model_run_is_checked_in_one_answer(stubs: Stubs) -> None:
     assert isinstance(error, InvalidRequest)
     assert [each.field for each in error.violations] == ["model_type", "preprocessing[1].type"]
     assert "svm_classifier" in error.violations[0].description
+    request.dataset_id = ""
+    error = await _error(stubs.models.CreateModelRun(request, timeout=_SECONDS))
+    assert isinstance(error, InvalidRequest)
+    assert [each.field for each in error.violations] == [
+        "dataset_id",
+        "model_type",
+        "preprocessing[1].type",
+    ]
 
 
 async def test_model_runs_keep_typed_values_and_repeat_safely(stubs: Stubs) -> None:

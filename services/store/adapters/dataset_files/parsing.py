@@ -48,7 +48,9 @@ def _read_parquet(path: Path) -> Any:
     try:
         return pyarrow.parquet.read_table(str(path))
     except (pa.ArrowException, OSError) as error:
-        raise _invalid("chunk", f"the Parquet file cannot be read: {_first_line(error)}") from error
+        # Arrow names the server's file as well as what is wrong with it.
+        reason = _first_line(error).replace(str(path), "file")
+        raise _invalid("chunk", f"the Parquet file cannot be read: {reason}") from error
 
 
 def _read_csv(path: Path) -> Any:
