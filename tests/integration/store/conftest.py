@@ -43,9 +43,10 @@ async def database(settings: StoreSettings) -> AsyncIterator[Database]:
     """Connections to the database, which holds no work of earlier tests."""
     async with open_database(settings.postgres_dsn) as database:
         async with database.writing() as connection:
-            for table in _EMPTIED.split(", "):
-                await connection.execute(f"DELETE FROM crescendo.{table}")
-            await connection.execute("DELETE FROM crescendo.datasets WHERE NOT built_in")
+            deletes = "; ".join(f"DELETE FROM crescendo.{table}" for table in _EMPTIED.split(", "))
+            await connection.execute(
+                f"{deletes}; DELETE FROM crescendo.datasets WHERE NOT built_in"
+            )
         yield database
 
 

@@ -138,11 +138,11 @@ async def open_database(dsn: str) -> AsyncIterator[Database]:
     """
     async with AsyncExitStack() as stack:
 
-        async def pool(max_size: int) -> Any:
+        async def pool(max_size: int, min_size: int = 1) -> Any:
             return await stack.enter_async_context(
                 asyncpg.create_pool(
                     dsn,
-                    min_size=1,
+                    min_size=min_size,
                     max_size=max_size,
                     timeout=_ACQUIRE_SECONDS,
                     command_timeout=_COMMAND_SECONDS,
@@ -159,6 +159,6 @@ async def open_database(dsn: str) -> AsyncIterator[Database]:
                 writes=await pool(8),
                 reads=await pool(4),
                 beats=await pool(3),
-                transfers=await pool(2),
+                transfers=await pool(2, min_size=0),
             )
         yield database
