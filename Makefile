@@ -29,7 +29,8 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt
 		echo "error: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; \
 		exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@# Compiled once here: where Python may not write bytecode, every process would compile scikit-learn anew.
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
