@@ -25,8 +25,8 @@ def _client(running: Embedded) -> Crescendo:
     return Crescendo(running.addresses.coordinator, running.addresses.store)
 
 
-def _start(client: Crescendo, *, dataset: str = "sklearn:wine") -> Orchestration:
-    model = client.create_model_run(dataset, "svm_classifier", steps=["standard_scaler"])
+def _start(client: Crescendo) -> Orchestration:
+    model = client.create_model_run("sklearn:wine", "svm_classifier", steps=["standard_scaler"])
     return client.start_progressive_search(
         model.model_run_id, GRID, n_iter_random=4, n_iter_bayesian=3
     )
@@ -64,7 +64,13 @@ def test_a_search_runs_to_its_end_and_is_kept_over_a_restart(reachable: Path) ->
 def test_a_search_goes_on_after_everything_was_killed(reachable: Path) -> None:
     quick = {"CRESCENDO_LEASE_SECONDS": "3", "CRESCENDO_BEAT_SECONDS": "1"}
     with embedded(reachable, **quick) as first, _client(first) as client:
-        started = _start(client, dataset="sklearn:digits")
+        model = client.create_model_run("sklearn:digits", "svm_classifier")
+        started = client.start_progressive_search(
+            model.model_run_id,
+            {"C": [1, 10], "gamma": [0.0005, 0.001]},
+            n_iter_random=2,
+            n_iter_bayesian=1,
+        )
         seen = 0
         for item in client.watch(started.orchestration_id):
             seen += isinstance(item, Event) and isinstance(item.change, TrialFinished)
@@ -76,7 +82,7 @@ def test_a_search_goes_on_after_everything_was_killed(reachable: Path) -> None:
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
     with embedded(reachable, **quick) as second, _client(second) as client:
-        assert sorted(_finished(client, started.orchestration_id)) == list(range(TRIALS))
+        assert sorted(_finished(client, started.orchestration_id)) == list(range(4 + 2 + 1))
         assert client.status(started.orchestration_id).state == "completed"
 
 
