@@ -17,8 +17,8 @@ import pytest
 
 from services.core.objective import EvaluationSpec
 from services.core.trial import FailureKind
+from services.worker.adapters.evaluation.environment import child_environment
 from services.worker.adapters.evaluation.pool import ChildPool
-from services.worker.adapters.evaluation.process import child_environment
 from services.worker.ports import Evaluation, Preparation
 from tests.integration.worker.datasets import built_in
 
@@ -144,7 +144,8 @@ async def test_a_child_that_died_idle_costs_no_trial(
     await evaluate(pool, preparation, QUICK)
     (child,) = children()
     child.kill()
-    await until(lambda: not children(), "the child is gone")
+    # Until the last of its threads ended the kernel does not call it dead.
+    await until(lambda: not psutil.pid_exists(child.pid), "the child is gone")
     result = await evaluate(pool, preparation, QUICK)
     assert result.failure is None
 

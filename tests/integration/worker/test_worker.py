@@ -258,8 +258,9 @@ async def test_messages_that_find_no_slot_are_handed_back(
     async with serving(store) as address, start(address, worker_drain_seconds=0.0):
         await store.until(lambda: store.trials[0].state is TrialState.RUNNING, "a claim")
         await broker.publish("default", [store.message(1)])
-        await store.until(lambda: bool(store.returned), "a trial is handed back")
-        assert [each.number for each in store.returned] == [1]
+        await store.until(lambda: bool(store.declined), "a trial is handed back")
+        assert [each.number for each in store.declined] == [1]
+        assert store.trials[0].state is TrialState.RUNNING
         assert await broker.depth("default") == 0
 
 

@@ -62,6 +62,7 @@ class MemoryTrialService(TrialServiceServicer):
     beats: list[pb.HeartbeatRequest] = field(default_factory=list)
     folds: list[pb.FoldReport] = field(default_factory=list)
     returned: list[TrialKey] = field(default_factory=list)
+    declined: list[TrialKey] = field(default_factory=list)
     downloads: int = 0
     away: bool = False
     beat_seconds: float = 0.2
@@ -184,6 +185,7 @@ class MemoryTrialService(TrialServiceServicer):
             for each in request.trials:
                 self.returned.append(trial_key_from_proto(each))
                 self._requeue(self.trials[each.number])
+            self.declined.extend(map(trial_key_from_proto, request.unclaimed))
             return pb.ReturnTrialsResponse()
 
     async def ReportFolds(self, request: Any, context: Any) -> Any:

@@ -8,15 +8,14 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import structlog
 
-import services
 from services.common.convert.trials import failure_from_proto, scores_from_proto
 from services.common.convert.values import assignment_to_proto
 from services.core.space import Assignment
 from services.core.trial import Failure, FailureKind
+from services.worker.adapters.evaluation.environment import child_environment
 from services.worker.adapters.evaluation.framing import FrameTooLarge, frame, receive_frame
 from services.worker.adapters.evaluation.oom import oom_kills
 from services.worker.adapters.evaluation.output import OutputDrain
@@ -31,20 +30,6 @@ _START_ATTEMPTS = 3
 _START_PAUSE_SECONDS = 0.5
 _PREPARE_SECONDS = 600.0
 _TERMINATE_SECONDS = 5.0
-
-# One slot is one core: a child that started a thread per core would fight all the others.
-_ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "BLIS_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "LOKY_MAX_CPU_COUNT",
-    ),
-    "1",
-)
 
 
 class Child:
@@ -68,8 +53,8 @@ class Child:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has not ended, as far as is known."""
-        return not self._exited.done()
+        """Whether it has not ended."""
+        return not self._exited.done() and not _has_exited(self.pid)
 
     @property
     def prepared(self) -> bytes | None:
@@ -246,15 +231,6 @@ async def _start_once() -> Child:
     return child
 
 
-def child_environment(environ: dict[str, str]) -> dict[str, str]:
-    """Gives a child's environment: no settings of ours (they hold passwords), one thread."""
-    roots = [str(Path(services.__path__[0]).parent), str(Path(pb.__file__).parents[2])]
-    inherited = environ.get("PYTHONPATH")
-    kept = {name: value for name, value in environ.items() if not name.startswith("CRESCENDO_")}
-    path = os.pathsep.join([*roots, *([inherited] if inherited else [])])
-    return {**kept, **_ONE_THREAD, "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
-
-
 def _request(request: pb.ChildRequest) -> bytes:
     return frame(request.SerializeToString())
 
@@ -270,6 +246,16 @@ def _evaluation(ended: pb.EvaluationEnded) -> Evaluation:
         fit_seconds=ended.fit_seconds,
         score_seconds=ended.score_seconds,
     )
+
+
+def _has_exited(pid: int) -> bool:
+    """Asks the kernel, which knows before the event loop does; leaves the exit status to be waited for."""
+    if not hasattr(os, "waitid"):
+        return False
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True  # Waited for already.
 
 
 def _cause(code: int) -> str:
