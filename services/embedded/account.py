@@ -46,14 +46,17 @@ class Account:
         return all(each.stat().st_mode & 0o001 for each in existing)
 
 
-def find_account() -> Account:
-    """Gives the account to run Postgres under.
+def find_account(cluster: Path) -> Account:
+    """Gives the account to run Postgres under: the owner of its data, where there are some.
 
     Raises:
         Unavailable: this is root, and none of the accounts that could do it exists.
     """
     if os.geteuid() != 0:
         return Account()
+    if cluster.exists() and (made := cluster.stat()).st_uid != 0:
+        # An ordinary user's, or this function's choice of another day.
+        return Account(uid=made.st_uid, gid=made.st_gid)
     for name in _ACCOUNTS:
         try:
             entry = pwd.getpwnam(name)
@@ -75,6 +78,8 @@ def account_folder(path: Path, account: Account) -> Path:
     Returns: the folder itself, links followed.
     """
     if not path.exists():
+        # A link whose folder was deleted: a fresh start was wanted.
+        path.unlink(missing_ok=True)
         if account.reaches(path):
             path.mkdir(mode=0o700, parents=True)
         else:

