@@ -52,7 +52,15 @@ def _environment(folder: Path, wheel: Path, *, extra: str) -> Path:
     lock = ROOT / "requirements" / "runtime.txt"
     _run(
         [
-            *(PROGRAMS / "uv", "pip", "install", "--quiet", "--python", python),
+            *(
+                PROGRAMS / "uv",
+                "pip",
+                "install",
+                "--quiet",
+                "--compile-bytecode",
+                "--python",
+                python,
+            ),
             *("--constraint", lock, f"crescendo-tuning{extra} @ {wheel.as_uri()}"),
         ],
         folder,
