@@ -37,6 +37,7 @@ from tuning.v1 import (
 logger = structlog.get_logger()
 
 _GRACE_SECONDS = 5.0
+_RESTART_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +94,14 @@ async def running_coordinator(
         )
 
         async def work() -> None:
-            try:
-                await conduct_and_dispatch()
-            except Exception as error:
-                # A bug; nothing would be conducted any more, so whoever watches must restart this.
-                logger.error("the coordinator's loops ended", exc_info=error)
+            while True:
+                try:
+                    await conduct_and_dispatch()
+                except Exception as error:
+                    # A bug. All that is known is in the store: begin anew, as a restart would.
+                    logger.critical("the coordinator's loops ended", exc_info=error)
                 await server.set_serving(serving=False)
+                await asyncio.sleep(_RESTART_SECONDS)
 
         async def conduct_and_dispatch() -> None:
             async with asyncio.TaskGroup() as tasks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from services.core.digest import value_key
-from services.core.limits import MAX_GRID_POINTS
+from services.core.limits import MAX_GRID_PARAMETERS, MAX_GRID_POINTS
 from services.core.naming import unknown_name
 from services.core.parameter_schema import ParameterSchema, Refused, check_value, shown
 from services.core.space import (
@@ -35,7 +35,8 @@ def grid_size(space: SearchSpace) -> int:
 def grid_point(space: SearchSpace, index: int) -> Assignment:
     """Returns a point of a finite space by its place in scikit-learn's `ParameterGrid`.
 
-    Names are sorted and the last one varies fastest. No other point is built.
+    Names are sorted and the last one varies fastest. No other point is built. Beside preprocessing
+    steps the estimator's own parameters are those of a Pipeline's step `model`, and sort as such.
 
     Raises: IndexError: there is no such point.
         ValueError: the space is infinite.
@@ -44,13 +45,18 @@ def grid_point(space: SearchSpace, index: int) -> Assignment:
         raise IndexError(f"the grid has {grid_size(space)} points, none at {index}")
     values: dict[str, Value] = {}
     rest = index
-    for parameter in reversed(space.parameters):
+    for parameter in sorted(space.parameters, key=_pipeline_name, reverse=True):
         size = parameter_size(parameter)
         if size is None:
             raise ValueError(f"{parameter.name} has infinitely many values")
         rest, place = divmod(rest, size)
         values[parameter.name] = value_at(parameter, place)
     return {name: values[name] for name in space.names}
+
+
+def _pipeline_name(parameter: Parameter) -> str:
+    # With no step's parameter in the space all names gain the same prefix, and none changes places.
+    return parameter.name if "__" in parameter.name else f"model__{parameter.name}"
 
 
 def parse_param_grid(
@@ -71,6 +77,12 @@ def parse_param_grid(
     found = Violations()
     if not grid:
         found.add(field, "is empty; name at least one parameter with its values")
+    if len(grid) > MAX_GRID_PARAMETERS:
+        # Not looked at one by one: there may be a hundred thousand.
+        found.add(
+            field, f"names {len(grid):,} parameters, above the limit of {MAX_GRID_PARAMETERS}"
+        )
+        found.raise_if_any()
     parameters = []
     for name in sorted(grid):
         path = f'{field}["{name}"]'

@@ -7,6 +7,9 @@ from typing import Final
 MAX_GRID_POINTS: Final = 1_000_000
 """Points of a grid; the size is computed as a product, never by building the grid."""
 
+MAX_GRID_PARAMETERS: Final = 100
+"""Parameters named by one grid; no model type has as many."""
+
 MAX_TRIALS_PER_RUN: Final = 100_000
 """Trials (`n_iter`) of a random or bayesian tuning run."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from services.common.rpc.server import RpcServer, service_name
+from services.common.rpc.server import MAX_INTERNAL_REQUEST_BYTES, RpcServer, service_name
 from services.core.errors import Unavailable
 from services.store.adapters.change_feed import PollingFeed
 from services.store.adapters.dataset_files.files import ArrowDatasetFiles
@@ -105,7 +105,8 @@ def use_cases(settings: StoreSettings, database: Database) -> UseCases:
         reader, poll_seconds=settings.watch_poll_seconds, on_stops=orders.stops_requested
     )
     # Jitter only has to differ between replicas.
-    requeueing = Requeueing(storage, feed, Random())  # noqa: S311 (no secret depends on it)
+    random = Random()  # noqa: S311 (no secret depends on it)
+    requeueing = Requeueing(storage, feed, random)
     sessions = Sessions(
         session_store,
         requeueing,
@@ -125,7 +126,7 @@ def use_cases(settings: StoreSettings, database: Database) -> UseCases:
         creation=TrialCreation(storage, feed),
         hand_outs=HandOuts(PostgresHandOuts(database), dispatch_seconds=settings.dispatch_seconds),
         claims=Claims(storage, feed),
-        results=Results(storage, feed),
+        results=Results(storage, feed, random),
         requeueing=requeueing,
         sessions=sessions,
         orders=orders,
@@ -251,6 +252,7 @@ def _servers(
             ),
         ],
         reflection_enabled=settings.reflection,
+        max_request_bytes=MAX_INTERNAL_REQUEST_BYTES,
     )
     return public, internal
 

@@ -69,6 +69,8 @@ async def running_worker(settings: WorkerSettings, broker: Broker) -> AsyncItera
             name="consume",
         )
         consume.add_done_callback(_report)
+        # Nothing may be claimed that nobody would run: without its worker the consumer ends too.
+        run.add_done_callback(lambda _: consume.cancel())
         stack.push_async_callback(_ended, consume)
         logger.info("worker started", worker=name, slots=slots, worker_class=settings.worker_class)
         yield RunningWorker(name=name, slots=slots)

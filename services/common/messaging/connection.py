@@ -65,12 +65,9 @@ class KeptConnection:
         connection = self._connection
         if connection is None:
             raise Unavailable("RabbitMQ is not connected", reason="BROKER_UNAVAILABLE")
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                channel = connection.channel(**options)
-                await channel.initialize()
-        except BROKER_ERRORS as error:
-            raise unavailable("opening a channel", error) from error
+        async with broker_call("opening a channel"):
+            channel = connection.channel(**options)
+            await channel.initialize()
         return channel
 
     @asynccontextmanager
@@ -90,11 +87,11 @@ class KeptConnection:
             broken = asyncio.Event()
             try:
                 connection = await self._connect(broken)
-            except BROKER_ERRORS as error:
+            except Unavailable as error:
                 logger.warning(
                     "RabbitMQ cannot be reached; trying again",
                     connection=self._name,
-                    error=_describe(error),
+                    error=str(error),
                 )
                 # Jitter keeps a fleet from knocking in step; it is no secret.
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311
@@ -116,7 +113,7 @@ class KeptConnection:
             await asyncio.sleep(shortest * random.uniform(0.5, 1.0))  # noqa: S311 (as above)
 
     async def _connect(self, broken: asyncio.Event) -> aio_pika.abc.AbstractConnection:
-        async with asyncio.timeout(_CONNECT_SECONDS + 1):
+        async with broker_call("connecting", seconds=_CONNECT_SECONDS + 1):
             connection = await aio_pika.connect(
                 self._url,
                 timeout=_CONNECT_SECONDS,
@@ -137,13 +134,35 @@ def unavailable(doing: str, error: BaseException) -> Unavailable:
     )
 
 
+@asynccontextmanager
+async def broker_call(doing: str, *, seconds: float = CALL_SECONDS) -> AsyncIterator[None]:
+    """Bounds a call to the broker in time and gives every way it fails one error.
+
+    The library cancels what waits on a connection that it gives up for a frozen peer. Such a
+    cancellation was asked for by nobody and must not end the task that made the call.
+
+    Raises: Unavailable: the broker is away, silent, or refused.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling() > before:
+            raise
+        raise unavailable(doing, error) from error
+    except BROKER_ERRORS as error:
+        raise unavailable(doing, error) from error
+
+
 async def close_quietly(closable: Any) -> None:
     """Closes a channel or connection that may be gone already."""
     try:
-        async with asyncio.timeout(2.0):
+        async with broker_call("closing", seconds=2.0):
             await closable.close()
-    except BROKER_ERRORS as error:
-        logger.debug("closing failed", error=_describe(error))
+    except Unavailable as error:
+        logger.debug("closing failed", error=str(error))
 
 
 def _describe(error: BaseException) -> str:

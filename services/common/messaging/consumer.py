@@ -12,8 +12,8 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from services.common.messaging.connection import (
     BROKER_ERRORS,
-    CALL_SECONDS,
     KeptConnection,
+    broker_call,
     close_quietly,
 )
 from services.common.messaging.port import Disposition, Handler
@@ -100,10 +100,11 @@ class _Consumer:
     async def _consume(self, channel: AbstractChannel) -> None:
         broken = asyncio.Event()
         channel.close_callbacks.add(lambda *_: broken.set())
-        underlay = await channel.get_underlay_channel()
+        async with broker_call("starting to consume"):
+            underlay = await channel.get_underlay_channel()
         # The broker ends a consumer on its own when the queue is deleted or loses its leader.
         underlay.on_consumer_cancel_callbacks.add(lambda _: broken.set())
-        async with asyncio.timeout(CALL_SECONDS):
+        async with broker_call("starting to consume"):
             await channel.set_qos(prefetch_count=self._prefetch)
             queue = await channel.declare_queue(self._queue, passive=True)
             tag = await queue.consume(self._receive)
@@ -133,7 +134,7 @@ class _Consumer:
         logger.warning("consumer receives nothing though messages wait", queue=self._queue)
 
     async def _messages_wait(self) -> bool:
-        async with asyncio.timeout(CALL_SECONDS), self._connection.channel() as channel:
+        async with self._connection.channel() as channel, broker_call("counting messages"):
             queue = await channel.declare_queue(self._queue, passive=True)
             return bool(queue.declaration_result.message_count)
 
@@ -159,18 +160,18 @@ class _Consumer:
 
     async def _settle(self, settling: Awaitable[Any]) -> None:
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with broker_call("settling a message"):
                 await settling
-        except BROKER_ERRORS as error:
+        except Unavailable as error:
             # The message comes again; whoever handles it finds in the store that it is stale.
-            logger.info("message not settled", queue=self._queue, error=repr(error))
+            logger.info("message not settled", queue=self._queue, error=str(error))
 
     async def _stop(self, queue: AbstractQueue, tag: str) -> None:
         try:
-            async with asyncio.timeout(2.0):
+            async with broker_call("ending a consumer", seconds=2.0):
                 await queue.cancel(tag)
-        except BROKER_ERRORS as error:
-            logger.debug("consumer not cancelled", queue=self._queue, error=repr(error))
+        except Unavailable as error:
+            logger.debug("consumer not cancelled", queue=self._queue, error=str(error))
 
     async def _cancel_handlers(self) -> None:
         tasks = tuple(self._handlers)

@@ -12,16 +12,11 @@ from aio_pika import DeliveryMode, ExchangeType, Message
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
 
-from services.common.messaging.connection import (
-    BROKER_ERRORS,
-    CALL_SECONDS,
-    KeptConnection,
-    close_quietly,
-    unavailable,
-)
+from services.common.messaging.connection import KeptConnection, broker_call, close_quietly
 from services.common.messaging.consumer import consuming
 from services.common.messaging.port import Handler
 from services.common.messaging.topology import Topology
+from services.core.errors import Unavailable
 
 logger = structlog.get_logger()
 
@@ -63,13 +58,10 @@ class RabbitBroker:
     async def declare(self, worker_class: str) -> None:
         """Makes the queue of a worker class unless it exists, with whatever arguments."""
         queue = self._topology.trial_queue(worker_class)
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                # An upgrade may change arguments: a queue that is there is used as it is.
-                if await self._count(queue) is None:
-                    await self._declare(queue)
-        except BROKER_ERRORS as error:
-            raise unavailable(f"declaring {queue}", error) from error
+        async with broker_call(f"declaring {queue}"):
+            # An upgrade may change arguments: a queue that is there is used as it is.
+            if await self._count(queue) is None:
+                await self._declare(queue)
         self._declared.add(worker_class)
 
     async def publish(self, worker_class: str, bodies: Sequence[bytes]) -> list[bool]:
@@ -144,17 +136,18 @@ class RabbitBroker:
         queue = self._topology.trial_queue(worker_class)
         async with self._in_flight:
             try:
-                async with asyncio.timeout(CALL_SECONDS):
-                    await channel.default_exchange.publish(
-                        message, routing_key=queue, mandatory=True
-                    )
-            except PublishError:
-                # The queue is gone: the next publish declares it anew.
-                self._declared.discard(worker_class)
-                logger.warning("message was returned: no such queue", queue=queue)
-                return False
-            except BROKER_ERRORS as error:
-                logger.warning("message was not confirmed", queue=queue, error=repr(error))
+                async with broker_call("publishing"):
+                    try:
+                        await channel.default_exchange.publish(
+                            message, routing_key=queue, mandatory=True
+                        )
+                    except PublishError:
+                        # The queue is gone: the next publish declares it anew.
+                        self._declared.discard(worker_class)
+                        logger.warning("message was returned: no such queue", queue=queue)
+                        return False
+            except Unavailable as error:
+                logger.warning("message was not confirmed", queue=queue, error=str(error))
                 return False
         return True
 
@@ -173,11 +166,8 @@ class RabbitBroker:
             )
 
     async def _depth(self, queue: str) -> int:
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                return await self._count(queue) or 0
-        except BROKER_ERRORS as error:
-            raise unavailable(f"counting {queue}", error) from error
+        async with broker_call(f"counting {queue}"):
+            return await self._count(queue) or 0
 
     async def _count(self, queue: str) -> int | None:
         """Counts a queue's ready messages; None when it does not exist."""

@@ -121,6 +121,11 @@ class Followers:
                 for subscription in follower.subscriptions:
                     subscription.fail(error)
                 return
+            except Exception as error:
+                # The store is full of watches, or newer than this process: a matter of one
+                # orchestration, which must not end the conducting of all others.
+                logger.warning("watch failed", orchestration_id=orchestration_id, exc_info=error)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     def _drop(self, orchestration_id: str, follower: _Follower) -> None:
         # Whoever follows from now on starts a watch of their own.

@@ -39,6 +39,7 @@ from services.core.space import SearchSpace
 from services.core.violations import Violations
 
 # Methods that do not try every point take spaces of any size that can still be counted.
+_MAX_METRICS = 50
 _COUNTABLE_POINTS = 2**62
 
 
@@ -98,6 +99,7 @@ class Planning:
         notices = check_data(found, request.cv_folds, dataset)
         metric = request.scoring_metric or default_metric(dataset.task)
         check_metric(found, "scoring_metric", metric, dataset, [model_run])
+        _check_metric_count(found, "additional_metrics", request.additional_metrics)
         for place, name in enumerate(request.additional_metrics):
             field = f"additional_metrics[{place}]"
             check_metric(found, field, name, dataset, [model_run])
@@ -169,6 +171,7 @@ class Planning:
         notices = check_data(found, request.cv_folds, dataset)
         labels = [label for label, _ in dataset.class_counts]
         metrics = request.scoring_metrics or default_metrics(dataset.task, labels)
+        _check_metric_count(found, "scoring_metrics", metrics)
         for place, name in enumerate(metrics):
             field = f"scoring_metrics[{place}]"
             check_metric(found, field, name, dataset, [model_run])
@@ -285,18 +288,29 @@ def _default_space(model_run: ModelRun, field: str) -> SearchSpace:
     return SearchSpace.of(free)
 
 
+def _check_metric_count(found: Violations, field: str, names: Sequence[str]) -> None:
+    """Refuses a list too long to be looked at one by one."""
+    if len(names) > _MAX_METRICS:
+        found.add(field, f"has {len(names)} members, above the limit of {_MAX_METRICS}")
+        found.raise_if_any()
+
+
 def _check_ids(found: Violations, request: ComparisonRequest) -> None:
     ids = request.model_run_ids
     if not ids:
         found.add("model_run_ids", "is empty; name the model runs to compare")
     if len(ids) > MAX_MODEL_RUNS:
         found.add("model_run_ids", f"has {len(ids)} members, above the limit of {MAX_MODEL_RUNS}")
+        # Not looked at one by one: there may be a hundred thousand.
+        return
+    first: dict[str, int] = {}
     for place, each in enumerate(ids):
-        first = ids.index(each)
         if not each:
             found.add(f"model_run_ids[{place}]", "is empty; name a model run")
-        elif first != place:
-            found.add(f"model_run_ids[{place}]", f'"{each}" repeats the model run at [{first}]')
+        elif first.setdefault(each, place) != place:
+            found.add(
+                f"model_run_ids[{place}]", f'"{each}" repeats the model run at [{first[each]}]'
+            )
     for each in sorted(set(request.param_grids) - set(ids)):
         found.add(
             f'param_grids["{each}"]',

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from services.core.errors import WrongState
 from services.core.event import OrchestrationChanged, StageChanged, TrialFinished
 from services.core.plan import LifecycleState
+from services.core.run import TrialCounts
 from services.core.trial import TrialState
 from services.store.ports.records import TrialEnd, TrialRecord, TuningRunRecord
 from services.store.ports.transaction import Transaction
@@ -175,6 +176,10 @@ def _set_run(
     message: str = "",
 ) -> TuningRunRecord:
     ended_at = ledger.now if state.is_terminal else None
+    counts = ledger.runs[tuning_run_id].counts
+    if state is LifecycleState.COMPLETED and counts.completed < counts.total:
+        # Its space was used up, or a person ended it: no more will come, and all there is has ended.
+        ledger.count(tuning_run_id, TrialCounts(total=counts.completed - counts.total))
     run = ledger.update_run(
         tuning_run_id, state=state, reason=reason, message=message, ended_at=ended_at
     )

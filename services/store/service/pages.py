@@ -18,6 +18,9 @@ MAX_PAGE_SIZE = 1000
 KeyT = TypeVar("KeyT")
 
 
+_MAX_TOKEN = 1_024
+
+
 def checked_page_size(page_size: int | None) -> int:
     """Gives the page size to use. Raises: InvalidRequest: it is out of range."""
     if page_size is None:
@@ -56,12 +59,14 @@ def read_token(listing: object, token: str, decode: Callable[[object], KeyT]) ->
     if not token:
         return None
     try:
+        if len(token) > _MAX_TOKEN:
+            raise ValueError("longer than any token made here")
         padded = token + "=" * (-len(token) % 4)
         digest, key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         if digest != _digest(listing):
             raise ValueError("made by another listing")
         return decode(key)
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         raise InvalidRequest(
             [
                 FieldViolation(

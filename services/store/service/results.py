@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from random import Random
 
 from services.core.errors import FieldViolation, InvalidRequest
 from services.core.event import FoldScored, TrialFinished, TrialRequeued
@@ -15,18 +16,23 @@ from services.store.ports.workforce import ChangeSignal
 from services.store.service.grouping import by_orchestration
 from services.store.service.identifiers import id_or_none
 from services.store.service.ledger import Ledger, moved
-from services.store.service.verdicts import judged, retried
+from services.store.service.verdicts import after_loss, judged, retried
 
 # Means follow the latest trials: durations drift as a search moves through its space.
 _MEASURED_WINDOW = 50
 
 
 class Results:
-    """Takes what workers computed; every answer is final for the worker."""
+    """Takes what workers computed; every answer is final for the worker.
 
-    def __init__(self, storage: Storage, signal: ChangeSignal) -> None:
+    Args:
+        random: for the jitter of delays.
+    """
+
+    def __init__(self, storage: Storage, signal: ChangeSignal, random: Random) -> None:
         self._storage = storage
         self._signal = signal
+        self._random = random
 
     async def finish(self, results: Sequence[TrialResult]) -> list[FinishOutcome]:
         """Ends trials, one transaction per orchestration.
@@ -57,7 +63,7 @@ class Results:
             runs = await tx.lock_tuning_runs_of_trials(orchestration_id, numbers)
             ledger = Ledger(tx, record, runs=runs)
             trials = {each.number: each for each in await tx.lock_trials(orchestration_id, numbers)}
-            finish = _Finish(ledger, trials)
+            finish = _Finish(ledger, trials, self._random)
             outcomes = [finish.take(each) for each in results]
             if finish.ends:
                 await tx.end_trials(orchestration_id, finish.ends)
@@ -93,8 +99,9 @@ class Results:
 class _Finish:
     """Decides about the results of one orchestration, one after another."""
 
-    def __init__(self, ledger: Ledger, trials: dict[int, TrialRecord]) -> None:
+    def __init__(self, ledger: Ledger, trials: dict[int, TrialRecord], random: Random) -> None:
         self._ledger = ledger
+        self._random = random
         self._trials = trials
         self._durations: dict[str, list[float]] = {}
         self._ended: dict[int, int] = {}
@@ -120,7 +127,12 @@ class _Finish:
         if not current and not late_success:
             return FinishOutcome.FENCED
         if current and end.failure is not None:
-            requeue = retried(trial, end.failure.kind)
+            requeue = (
+                # Its worker's trouble, not its own: as when the worker is lost.
+                after_loss(trial, self._ledger.now, self._random)
+                if end.failure.kind is FailureKind.INFRA
+                else retried(trial, end.failure.kind)
+            )
             if requeue is not None:
                 self._requeue(trial, requeue, end.failure.kind)
                 return FinishOutcome.DONE

@@ -51,6 +51,7 @@ class SessionKeeper:
         self._session: Session | None = None
         self._registered = asyncio.Event()
         self._lost = asyncio.Event()
+        self._beating = asyncio.Lock()
 
     async def run(self) -> None:
         """Keeps a session until cancelled."""
@@ -159,9 +160,12 @@ class SessionKeeper:
         """Beats. Returns: whether the session stands, as far as is known."""
         presence = self._presence
         try:
-            orders = await self._store.heartbeat(
-                session.session_id, held=presence.held(), free_slots=presence.free_slots()
-            )
+            # One at a time: two that were both made before a claim would count as two in a row
+            # without it, and the trial as lost.
+            async with self._beating:
+                orders = await self._store.heartbeat(
+                    session.session_id, held=presence.held(), free_slots=presence.free_slots()
+                )
         except Unavailable as error:
             # The lease may end meanwhile; whether it did, the next beat tells.
             logger.warning("beat not answered", error=str(error))

@@ -156,13 +156,15 @@ def split_table(
 
 
 def _name_violations(names: list[str], target_column: str) -> Iterable[FieldViolation]:
+    seen: set[str] = set()
     for place, name in enumerate(names):
         if not name.strip():
             yield FieldViolation(
                 field=f"column {place + 1}", description="has no name in the header"
             )
-        elif name in names[:place]:
+        elif name in seen:
             yield FieldViolation(field=f"column {name!r}", description="appears more than once")
+        seen.add(name)
     if target_column not in names:
         listed = ", ".join(repr(name) for name in names[:_MAX_LISTED])
         more = "" if len(names) <= _MAX_LISTED else f" and {len(names) - _MAX_LISTED} more"

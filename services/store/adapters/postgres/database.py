@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import structlog
+from asyncpg.exceptions._base import DataError as DriverDataError
 
 from services.core.errors import FieldViolation, InvalidRequest, Unavailable
 
@@ -33,6 +34,12 @@ SERVER_SETTINGS = {
 _COMMAND_SECONDS = 35.0
 _ACQUIRE_SECONDS = 10.0
 
+# Values that the driver or the database refuses; NUL characters have words of their own.
+_REFUSED: tuple[type[Exception], ...] = (
+    DriverDataError,
+    asyncpg.NumericValueOutOfRangeError,
+    asyncpg.DatetimeFieldOverflowError,
+)
 _UNREACHABLE: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
@@ -58,6 +65,11 @@ async def wrapped_errors() -> AsyncIterator[None]:
     """Turns the driver's errors into ours; the text of a driver's error stays on this side."""
     try:
         yield
+    except _REFUSED as error:
+        # Before the others: the driver's own DataError is an InterfaceError, and repeating is no use.
+        raise InvalidRequest(
+            [FieldViolation(field="", description="a value is outside what can be stored")]
+        ) from error
     except _UNREACHABLE as error:
         logger.warning("database call failed", error=type(error).__name__, detail=str(error)[:200])
         raise Unavailable(
