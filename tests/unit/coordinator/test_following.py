@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from services.coordinator.service.following import Followers
-from services.core.errors import CursorOutOfRange, Unavailable
+from services.core.errors import CursorOutOfRange, Exhausted, Unavailable
 from services.core.event import Event
 from tests.unit.coordinator.memory import MemoryLog
 
@@ -52,6 +52,32 @@ async def test_a_subscription_has_every_event_once_in_order() -> None:
     log = MemoryLog("o")
     log.append(*[log.notice(str(n)) for n in range(10)])
     assert await collect(log, 7, after=3) == [4, 5, 6, 7, 8, 9, 10]
+
+
+class FullLog(MemoryLog):
+    """Refuses the first watches for a reason of the store's own."""
+
+    def __init__(self) -> None:
+        super().__init__("o")
+        self.refusals = 2
+
+    async def watch(
+        self, orchestration_id: str, *, after_sequence: int
+    ) -> AsyncIterator[Sequence[Event]]:
+        if self.refusals:
+            self.refusals -= 1
+            raise Exhausted("too many watches", reason="TOO_MANY_WATCHES")
+        async for page in super().watch(orchestration_id, after_sequence=after_sequence):
+            yield page
+
+
+async def test_a_refused_watch_is_tried_again_and_ends_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.coordinator.service.following._RETRY_SECONDS", 0.0)
+    log = FullLog()
+    log.append(*[log.notice(str(n)) for n in range(3)])
+    assert await collect(log, 3, after=0) == [1, 2, 3]
 
 
 async def test_a_broken_stream_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -407,6 +407,13 @@ async def test_a_comparison_lists_everything_wrong_with_its_models(starting: Sta
     assert "folds" in found["model_run_ids[4]"]
 
 
+async def test_very_many_models_are_refused_by_their_number(starting: Starting) -> None:
+    ids = tuple(str(number) for number in range(100_000))
+    found = await refused(starting.comparison(ComparisonRequest(model_run_ids=ids), PLAIN))
+    assert set(found) == {"model_run_ids"}
+    assert "100000" in found["model_run_ids"]
+
+
 async def test_a_comparison_of_nothing_is_refused(starting: Starting) -> None:
     found = await refused(starting.comparison(ComparisonRequest(model_run_ids=()), PLAIN))
     assert set(found) == {"model_run_ids"}

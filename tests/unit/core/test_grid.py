@@ -9,7 +9,7 @@ from services.core.errors import InvalidRequest
 from services.core.grid import grid_point, grid_size, parse_param_grid
 from services.core.model_catalog import MODEL_TYPES
 from services.core.parameter_schema import Floats, Ints, ParameterSchema, Tuples
-from services.core.space import FloatRange, Grid, Parameter, SearchSpace
+from services.core.space import FloatRange, Grid, Parameter, SearchSpace, Value
 from services.core.violations import Violations
 from tests.unit.core import strategies
 
@@ -199,3 +199,27 @@ def test_any_json_is_read_or_refused_by_path(grid: dict[str, object]) -> None:
         assert all(each.field.startswith("grid") for each in found.found)
     else:
         assert set(space.names) == set(grid)
+
+
+def test_beside_steps_points_come_in_the_order_of_a_pipelines_grid() -> None:
+    lists: dict[str, tuple[Value, ...]] = {
+        "weights": ("distance", "uniform"),
+        "select_k_best__k": (2, 3),
+        "C": (1, 10),
+    }
+    space = SearchSpace.of(
+        Parameter(name=name, domain=Grid(values=values)) for name, values in lists.items()
+    )
+    named = {name if "__" in name else f"model__{name}": list(each) for name, each in lists.items()}
+    expected = [
+        {name.removeprefix("model__"): value for name, value in point.items()}
+        for point in ParameterGrid(named)
+    ]
+    assert [dict(grid_point(space, index)) for index in range(grid_size(space))] == expected
+
+
+def test_a_grid_of_very_many_names_is_refused_by_its_length() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_param_grid({f"p{n}": [1] for n in range(50_000)}, {}, field="param_grid")
+    assert [each.field for each in caught.value.violations] == ["param_grid"]
+    assert "50,000" in caught.value.violations[0].description
