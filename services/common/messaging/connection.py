@@ -144,12 +144,12 @@ async def broker_call(doing: str, *, seconds: float = CALL_SECONDS) -> AsyncIter
     Raises: Unavailable: the broker is away, silent, or refused.
     """
     task = asyncio.current_task()
-    before = task.cancelling() if task is not None else 0
     try:
         async with asyncio.timeout(seconds):
             yield
     except asyncio.CancelledError as error:
-        if task is None or task.cancelling() > before:
+        # Also when it was asked for before the call and arrives at its first wait.
+        if task is None or task.cancelling():
             raise
         raise unavailable(doing, error) from error
     except BROKER_ERRORS as error:

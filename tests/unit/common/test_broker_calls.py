@@ -38,6 +38,18 @@ async def test_a_task_that_is_cancelled_ends_cancelled() -> None:
         await task
 
 
+async def test_a_cancellation_from_before_the_call_is_not_lost_in_it() -> None:
+    async def call() -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            task.cancel()
+        async with broker_call("waiting"):
+            await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(call())
+
+
 async def test_a_silent_broker_is_an_outage_after_the_limit() -> None:
     with pytest.raises(Unavailable):
         async with broker_call("waiting", seconds=0.01):
