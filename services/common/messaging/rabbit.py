@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Self
 
 import structlog
@@ -43,13 +43,16 @@ class RabbitBroker:
         self._channel_lock = asyncio.Lock()
         self._in_flight = asyncio.Semaphore(_PUBLISHES_IN_FLIGHT)
         self._declared: set[str] = set()
-        self._run: asyncio.Task[None] | None = None
+        self._runs: tuple[asyncio.Task[None], ...] = ()
         # First of all listeners: what they publish must not trust declarations of the connection before.
         self._publishing.add_listener(self._forget)
 
     async def __aenter__(self) -> Self:
-        if self._run is None:
-            self._run = asyncio.create_task(self._keep_up(), name="rabbit-broker")
+        if not self._runs:
+            self._runs = tuple(
+                asyncio.create_task(each.run(), name="rabbit-connection")
+                for each in (self._publishing, self._consuming)
+            )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -108,16 +111,13 @@ class RabbitBroker:
 
     async def close(self) -> None:
         """Closes both connections."""
-        run, self._run = self._run, None
-        if run is not None:
-            run.cancel()
-            with suppress(asyncio.CancelledError):
-                await run
-
-    async def _keep_up(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._publishing.run())
-            group.create_task(self._consuming.run())
+        runs, self._runs = self._runs, ()
+        pending = set(runs)
+        while pending:
+            # Again each second: the library may take a cancellation for a broken connection.
+            for run in pending:
+                run.cancel()
+            _, pending = await asyncio.wait(pending, timeout=1.0)
 
     def _forget(self) -> None:
         self._declared.clear()
