@@ -125,6 +125,44 @@ class ClassCount(_message.Message):
 Global___ClassCount: _TypeAlias = ClassCount  # noqa: Y015
 
 @_typing.final
+class DatasetRoles(_message.Message):
+    """What columns of a dataset are for, beside features and target; they are no features."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_COLUMN_FIELD_NUMBER: _builtins.int
+    TIME_COLUMN_FIELD_NUMBER: _builtins.int
+    WEIGHT_COLUMN_FIELD_NUMBER: _builtins.int
+    FOLD_COLUMN_FIELD_NUMBER: _builtins.int
+    POSITIVE_LABEL_FIELD_NUMBER: _builtins.int
+    group_column: _builtins.str
+    """Is the column whose rows of one value stay on one side of a split by groups; two values or more."""
+    time_column: _builtins.str
+    """Is the column that orders rows for splits in time: numbers, dates or times."""
+    weight_column: _builtins.str
+    """Is the column of the rows' weights, ≥ 0; estimators that take weights are fitted with them."""
+    fold_column: _builtins.str
+    """Is the column of each row's test fold, from 0; -1 for rows that are never tested."""
+    positive_label: _builtins.str
+    """Is the class, as text, that metrics of two classes take as positive, such as `f1` or `recall`. Default: 1 or true, where there is such a class."""
+    def __init__(
+        self,
+        *,
+        group_column: _builtins.str = ...,
+        time_column: _builtins.str = ...,
+        weight_column: _builtins.str = ...,
+        fold_column: _builtins.str = ...,
+        positive_label: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fold_column", b"fold_column", "group_column", b"group_column", "positive_label", b"positive_label", "time_column", b"time_column", "weight_column", b"weight_column"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DatasetRoles: _TypeAlias = DatasetRoles  # noqa: Y015
+
+@_typing.final
 class Dataset(_message.Message):
     """An immutable table with a target column."""
 
@@ -141,6 +179,9 @@ class Dataset(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     BUILT_IN_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    GROUP_COUNT_FIELD_NUMBER: _builtins.int
+    FOLD_COUNT_FIELD_NUMBER: _builtins.int
     dataset_id: _builtins.str
     """Identifies the dataset: `sklearn:NAME` for a built-in, else a UUID."""
     name: _builtins.str
@@ -157,6 +198,10 @@ class Dataset(_message.Message):
     """Is the size of the stored bytes."""
     built_in: _builtins.bool
     """Is true for the data that comes with Crescendo."""
+    group_count: _builtins.int
+    """Counts the groups of the group column; 0 without one."""
+    fold_count: _builtins.int
+    """Counts the folds of the fold column that are tested; 0 without one."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Column]:
         """Lists the feature columns in order."""
@@ -168,6 +213,10 @@ class Dataset(_message.Message):
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """Is when it was uploaded or first used."""
+
+    @_builtins.property
+    def roles(self) -> Global___DatasetRoles:
+        """Says which columns have a role; absent when none has."""
 
     def __init__(
         self,
@@ -183,10 +232,13 @@ class Dataset(_message.Message):
         size_bytes: _builtins.int = ...,
         built_in: _builtins.bool = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
+        roles: Global___DatasetRoles | None = ...,
+        group_count: _builtins.int = ...,
+        fold_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "roles", b"roles"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in", b"built_in", "classes", b"classes", "columns", b"columns", "content_hash", b"content_hash", "created_at", b"created_at", "dataset_id", b"dataset_id", "name", b"name", "row_count", b"row_count", "size_bytes", b"size_bytes", "target_column", b"target_column", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in", b"built_in", "classes", b"classes", "columns", b"columns", "content_hash", b"content_hash", "created_at", b"created_at", "dataset_id", b"dataset_id", "fold_count", b"fold_count", "group_count", b"group_count", "name", b"name", "roles", b"roles", "row_count", b"row_count", "size_bytes", b"size_bytes", "target_column", b"target_column", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tuning.v1 import dataset_pb2 as tuning_dot_v1_dot_dataset__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftuning/v1/dataset_service.proto\x12\ttuning.v1\x1a\x17tuning/v1/dataset.proto\"\xa4\x01\n\x0cUploadHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rtarget_column\x18\x02 \x01(\t\x12\x1d\n\x04task\x18\x03 \x01(\x0e\x32\x0f.tuning.v1.Task\x12(\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x18.tuning.v1.DatasetFormat\x12\x17\n\nrequest_id\x18\x05 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_request_id\"Z\n\x14UploadDatasetRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.tuning.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"<\n\x15UploadDatasetResponse\x12#\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x12.tuning.v1.Dataset\"\'\n\x11GetDatasetRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\"9\n\x12GetDatasetResponse\x12#\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x12.tuning.v1.Dataset\"O\n\x13ListDatasetsRequest\x12\x16\n\tpage_size\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"U\n\x14ListDatasetsResponse\x12$\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x12.tuning.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14\x44\x65leteDatasetRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteDatasetResponse2\xd6\x02\n\x0e\x44\x61tasetService\x12T\n\rUploadDataset\x12\x1f.tuning.v1.UploadDatasetRequest\x1a .tuning.v1.UploadDatasetResponse(\x01\x12I\n\nGetDataset\x12\x1c.tuning.v1.GetDatasetRequest\x1a\x1d.tuning.v1.GetDatasetResponse\x12O\n\x0cListDatasets\x12\x1e.tuning.v1.ListDatasetsRequest\x1a\x1f.tuning.v1.ListDatasetsResponse\x12R\n\rDeleteDataset\x12\x1f.tuning.v1.DeleteDatasetRequest\x1a .tuning.v1.DeleteDatasetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftuning/v1/dataset_service.proto\x12\ttuning.v1\x1a\x17tuning/v1/dataset.proto\"\xcc\x01\n\x0cUploadHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rtarget_column\x18\x02 \x01(\t\x12\x1d\n\x04task\x18\x03 \x01(\x0e\x32\x0f.tuning.v1.Task\x12(\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x18.tuning.v1.DatasetFormat\x12\x17\n\nrequest_id\x18\x05 \x01(\tH\x00\x88\x01\x01\x12&\n\x05roles\x18\x06 \x01(\x0b\x32\x17.tuning.v1.DatasetRolesB\r\n\x0b_request_id\"Z\n\x14UploadDatasetRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.tuning.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"<\n\x15UploadDatasetResponse\x12#\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x12.tuning.v1.Dataset\"\'\n\x11GetDatasetRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\"9\n\x12GetDatasetResponse\x12#\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x12.tuning.v1.Dataset\"O\n\x13ListDatasetsRequest\x12\x16\n\tpage_size\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"U\n\x14ListDatasetsResponse\x12$\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x12.tuning.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14\x44\x65leteDatasetRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteDatasetResponse2\xd6\x02\n\x0e\x44\x61tasetService\x12T\n\rUploadDataset\x12\x1f.tuning.v1.UploadDatasetRequest\x1a .tuning.v1.UploadDatasetResponse(\x01\x12I\n\nGetDataset\x12\x1c.tuning.v1.GetDatasetRequest\x1a\x1d.tuning.v1.GetDatasetResponse\x12O\n\x0cListDatasets\x12\x1e.tuning.v1.ListDatasetsRequest\x1a\x1f.tuning.v1.ListDatasetsResponse\x12R\n\rDeleteDataset\x12\x1f.tuning.v1.DeleteDatasetRequest\x1a .tuning.v1.DeleteDatasetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,23 +33,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tuning.v1.dataset_service_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_UPLOADHEADER']._serialized_start=72
-  _globals['_UPLOADHEADER']._serialized_end=236
-  _globals['_UPLOADDATASETREQUEST']._serialized_start=238
-  _globals['_UPLOADDATASETREQUEST']._serialized_end=328
-  _globals['_UPLOADDATASETRESPONSE']._serialized_start=330
-  _globals['_UPLOADDATASETRESPONSE']._serialized_end=390
-  _globals['_GETDATASETREQUEST']._serialized_start=392
-  _globals['_GETDATASETREQUEST']._serialized_end=431
-  _globals['_GETDATASETRESPONSE']._serialized_start=433
-  _globals['_GETDATASETRESPONSE']._serialized_end=490
-  _globals['_LISTDATASETSREQUEST']._serialized_start=492
-  _globals['_LISTDATASETSREQUEST']._serialized_end=571
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=573
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=658
-  _globals['_DELETEDATASETREQUEST']._serialized_start=660
-  _globals['_DELETEDATASETREQUEST']._serialized_end=702
-  _globals['_DELETEDATASETRESPONSE']._serialized_start=704
-  _globals['_DELETEDATASETRESPONSE']._serialized_end=727
-  _globals['_DATASETSERVICE']._serialized_start=730
-  _globals['_DATASETSERVICE']._serialized_end=1072
+  _globals['_UPLOADHEADER']._serialized_end=276
+  _globals['_UPLOADDATASETREQUEST']._serialized_start=278
+  _globals['_UPLOADDATASETREQUEST']._serialized_end=368
+  _globals['_UPLOADDATASETRESPONSE']._serialized_start=370
+  _globals['_UPLOADDATASETRESPONSE']._serialized_end=430
+  _globals['_GETDATASETREQUEST']._serialized_start=432
+  _globals['_GETDATASETREQUEST']._serialized_end=471
+  _globals['_GETDATASETRESPONSE']._serialized_start=473
+  _globals['_GETDATASETRESPONSE']._serialized_end=530
+  _globals['_LISTDATASETSREQUEST']._serialized_start=532
+  _globals['_LISTDATASETSREQUEST']._serialized_end=611
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=613
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=698
+  _globals['_DELETEDATASETREQUEST']._serialized_start=700
+  _globals['_DELETEDATASETREQUEST']._serialized_end=742
+  _globals['_DELETEDATASETRESPONSE']._serialized_start=744
+  _globals['_DELETEDATASETRESPONSE']._serialized_end=767
+  _globals['_DATASETSERVICE']._serialized_start=770
+  _globals['_DATASETSERVICE']._serialized_end=1112
 # @@protoc_insertion_point(module_scope)

@@ -30,6 +30,7 @@ class UploadHeader(_message.Message):
     TASK_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Names the dataset for people."""
     target_column: _builtins.str
@@ -40,6 +41,10 @@ class UploadHeader(_message.Message):
     """Is the file's format; read from the content when unspecified."""
     request_id: _builtins.str
     """Is a UUID that makes the upload safe to repeat: the same id with the same content gives the same answer."""
+    @_builtins.property
+    def roles(self) -> _dataset_pb2.DatasetRoles:
+        """Says which columns have a role; they are no features then."""
+
     def __init__(
         self,
         *,
@@ -48,10 +53,11 @@ class UploadHeader(_message.Message):
         task: _dataset_pb2.Task.ValueType = ...,
         format: _dataset_pb2.DatasetFormat.ValueType = ...,
         request_id: _builtins.str | None = ...,
+        roles: _dataset_pb2.DatasetRoles | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "request_id", b"request_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "request_id", b"request_id", "roles", b"roles"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "format", b"format", "name", b"name", "request_id", b"request_id", "target_column", b"target_column", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "format", b"format", "name", b"name", "request_id", b"request_id", "roles", b"roles", "target_column", b"target_column", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015

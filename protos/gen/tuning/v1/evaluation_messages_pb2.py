@@ -23,27 +23,32 @@ _sym_db = _symbol_database.Default()
 
 
 from tuning.v1 import objective_pb2 as tuning_dot_v1_dot_objective__pb2
+from tuning.v1 import orchestration_pb2 as tuning_dot_v1_dot_orchestration__pb2
 from tuning.v1 import search_space_pb2 as tuning_dot_v1_dot_search__space__pb2
 from tuning.v1 import trial_pb2 as tuning_dot_v1_dot_trial__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tuning/v1/evaluation_messages.proto\x12\ttuning.v1\x1a\x19tuning/v1/objective.proto\x1a\x1ctuning/v1/search_space.proto\x1a\x15tuning/v1/trial.proto\"H\n\x07Prepare\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.tuning.v1.EvaluationSpec\x12\x14\n\x0c\x64\x61taset_path\x18\x02 \x01(\t\"5\n\x08\x45valuate\x12)\n\nparameters\x18\x01 \x01(\x0b\x32\x15.tuning.v1.Assignment\"\x81\x01\n\x0c\x43hildRequest\x12\x16\n\x0erequest_number\x18\x01 \x01(\x03\x12%\n\x07prepare\x18\x02 \x01(\x0b\x32\x12.tuning.v1.PrepareH\x00\x12\'\n\x08\x65valuate\x18\x03 \x01(\x0b\x32\x13.tuning.v1.EvaluateH\x00\x42\t\n\x07\x63ontent\"+\n\x0bSplitScored\x12\r\n\x05split\x18\x01 \x01(\x05\x12\r\n\x05score\x18\x02 \x01(\x01\"\x91\x01\n\x0f\x45valuationEnded\x12(\n\x07metrics\x18\x01 \x03(\x0b\x32\x17.tuning.v1.MetricScores\x12(\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x17.tuning.v1.TrialFailure\x12\x13\n\x0b\x66it_seconds\x18\x03 \x01(\x01\x12\x15\n\rscore_seconds\x18\x04 \x01(\x01\"\x8f\x01\n\rChildResponse\x12\x16\n\x0erequest_number\x18\x01 \x01(\x03\x12.\n\x0csplit_scored\x18\x02 \x01(\x0b\x32\x16.tuning.v1.SplitScoredH\x00\x12+\n\x05\x65nded\x18\x03 \x01(\x0b\x32\x1a.tuning.v1.EvaluationEndedH\x00\x42\t\n\x07\x63ontentb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tuning/v1/evaluation_messages.proto\x12\ttuning.v1\x1a\x19tuning/v1/objective.proto\x1a\x1dtuning/v1/orchestration.proto\x1a\x1ctuning/v1/search_space.proto\x1a\x15tuning/v1/trial.proto\"m\n\x07Prepare\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.tuning.v1.EvaluationSpec\x12\x14\n\x0c\x64\x61taset_path\x18\x02 \x01(\t\x12#\n\x07pruning\x18\x03 \x01(\x0b\x32\x12.tuning.v1.Pruning\"\xb0\x01\n\x06\x41\x64vice\x12.\n\tthreshold\x18\x01 \x01(\x0b\x32\x1b.tuning.v1.PruningThreshold\x12&\n\x04stop\x18\x02 \x01(\x0b\x32\x18.tuning.v1.PruneDecision\x12\x0c\n\x04step\x18\x03 \x01(\x05\x12\x1c\n\x0f\x63\x61ndidate_index\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06number\x18\x05 \x01(\x05\x42\x12\n\x10_candidate_index\"\xa7\x01\n\x08\x45valuate\x12)\n\nparameters\x18\x01 \x01(\x0b\x32\x15.tuning.v1.Assignment\x12.\n\tthreshold\x18\x02 \x01(\x0b\x32\x1b.tuning.v1.PruningThreshold\x12\x1c\n\x0f\x63\x61ndidate_index\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06number\x18\x04 \x01(\x05\x42\x12\n\x10_candidate_index\"\xa6\x01\n\x0c\x43hildRequest\x12\x16\n\x0erequest_number\x18\x01 \x01(\x03\x12%\n\x07prepare\x18\x02 \x01(\x0b\x32\x12.tuning.v1.PrepareH\x00\x12\'\n\x08\x65valuate\x18\x03 \x01(\x0b\x32\x13.tuning.v1.EvaluateH\x00\x12#\n\x06\x61\x64vice\x18\x04 \x01(\x0b\x32\x11.tuning.v1.AdviceH\x00\x42\t\n\x07\x63ontent\"]\n\x0bSplitScored\x12\r\n\x05split\x18\x01 \x01(\x05\x12\r\n\x05score\x18\x02 \x01(\x01\x12!\n\x04kind\x18\x03 \x01(\x0e\x32\x13.tuning.v1.StepKind\x12\r\n\x05waits\x18\x04 \x01(\x08\"K\n\tPrefixUse\x12\x14\n\x0csteps_reused\x18\x01 \x01(\x03\x12\x14\n\x0csteps_fitted\x18\x02 \x01(\x03\x12\x12\n\nheld_bytes\x18\x03 \x01(\x03\"\xc6\x02\n\x0f\x45valuationEnded\x12(\n\x07metrics\x18\x01 \x03(\x0b\x32\x17.tuning.v1.MetricScores\x12(\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x17.tuning.v1.TrialFailure\x12\x13\n\x0b\x66it_seconds\x18\x03 \x01(\x01\x12\x15\n\rscore_seconds\x18\x04 \x01(\x01\x12\x30\n\x0eprune_decision\x18\x05 \x01(\x0b\x32\x18.tuning.v1.PruneDecision\x12%\n\x06splits\x18\x06 \x03(\x0b\x32\x15.tuning.v1.SplitFacts\x12\x32\n\x0finterval_method\x18\x07 \x01(\x0e\x32\x19.tuning.v1.IntervalMethod\x12&\n\x08prefixes\x18\x08 \x01(\x0b\x32\x14.tuning.v1.PrefixUse\"\x8f\x01\n\rChildResponse\x12\x16\n\x0erequest_number\x18\x01 \x01(\x03\x12.\n\x0csplit_scored\x18\x02 \x01(\x0b\x32\x16.tuning.v1.SplitScoredH\x00\x12+\n\x05\x65nded\x18\x03 \x01(\x0b\x32\x1a.tuning.v1.EvaluationEndedH\x00\x42\t\n\x07\x63ontentb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tuning.v1.evaluation_messages_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PREPARE']._serialized_start=130
-  _globals['_PREPARE']._serialized_end=202
-  _globals['_EVALUATE']._serialized_start=204
-  _globals['_EVALUATE']._serialized_end=257
-  _globals['_CHILDREQUEST']._serialized_start=260
-  _globals['_CHILDREQUEST']._serialized_end=389
-  _globals['_SPLITSCORED']._serialized_start=391
-  _globals['_SPLITSCORED']._serialized_end=434
-  _globals['_EVALUATIONENDED']._serialized_start=437
-  _globals['_EVALUATIONENDED']._serialized_end=582
-  _globals['_CHILDRESPONSE']._serialized_start=585
-  _globals['_CHILDRESPONSE']._serialized_end=728
+  _globals['_PREPARE']._serialized_start=161
+  _globals['_PREPARE']._serialized_end=270
+  _globals['_ADVICE']._serialized_start=273
+  _globals['_ADVICE']._serialized_end=449
+  _globals['_EVALUATE']._serialized_start=452
+  _globals['_EVALUATE']._serialized_end=619
+  _globals['_CHILDREQUEST']._serialized_start=622
+  _globals['_CHILDREQUEST']._serialized_end=788
+  _globals['_SPLITSCORED']._serialized_start=790
+  _globals['_SPLITSCORED']._serialized_end=883
+  _globals['_PREFIXUSE']._serialized_start=885
+  _globals['_PREFIXUSE']._serialized_end=960
+  _globals['_EVALUATIONENDED']._serialized_start=963
+  _globals['_EVALUATIONENDED']._serialized_end=1289
+  _globals['_CHILDRESPONSE']._serialized_start=1292
+  _globals['_CHILDRESPONSE']._serialized_end=1435
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from tuning.v1 import objective_pb2 as _objective_pb2
+from tuning.v1 import orchestration_pb2 as _orchestration_pb2
 from tuning.v1 import search_space_pb2 as _search_space_pb2
 from tuning.v1 import trial_pb2 as _trial_pb2
 import builtins as _builtins
@@ -29,25 +30,75 @@ class Prepare(_message.Message):
 
     SPEC_FIELD_NUMBER: _builtins.int
     DATASET_PATH_FIELD_NUMBER: _builtins.int
+    PRUNING_FIELD_NUMBER: _builtins.int
     dataset_path: _builtins.str
     """Is the folder of the dataset on this machine."""
     @_builtins.property
     def spec(self) -> _objective_pb2.EvaluationSpec:
         """Is the evaluation."""
 
+    @_builtins.property
+    def pruning(self) -> _orchestration_pb2.Pruning:
+        """Says how trials are stopped early; absent when they are not."""
+
     def __init__(
         self,
         *,
         spec: _objective_pb2.EvaluationSpec | None = ...,
         dataset_path: _builtins.str = ...,
+        pruning: _orchestration_pb2.Pruning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pruning", b"pruning", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_path", b"dataset_path", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_path", b"dataset_path", "pruning", b"pruning", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Prepare: _TypeAlias = Prepare  # noqa: Y015
+
+@_typing.final
+class Advice(_message.Message):
+    """Tells a child how its evaluation goes on. One that the child waits for comes after a step with `waits`; others come as they like."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    CANDIDATE_INDEX_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """Is the step it answers, when the child waits for it; 0 otherwise."""
+    candidate_index: _builtins.int
+    """Is the evaluated assignment's place in scikit-learn's ParameterGrid, when it has one."""
+    number: _builtins.int
+    """Is the trial's number."""
+    @_builtins.property
+    def threshold(self) -> _trial_pb2.PruningThreshold:
+        """Is what it must beat now; absent when nothing new is known."""
+
+    @_builtins.property
+    def stop(self) -> _trial_pb2.PruneDecision:
+        """Stops the evaluation with this reason; absent when it goes on."""
+
+    def __init__(
+        self,
+        *,
+        threshold: _trial_pb2.PruningThreshold | None = ...,
+        stop: _trial_pb2.PruneDecision | None = ...,
+        step: _builtins.int = ...,
+        candidate_index: _builtins.int | None = ...,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "candidate_index", b"candidate_index", "stop", b"stop", "threshold", b"threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "candidate_index", b"candidate_index", "number", b"number", "step", b"step", "stop", b"stop", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__candidate_index: _TypeAlias = _typing.Literal["candidate_index"]  # noqa: Y015
+    _WhichOneofArgType__candidate_index: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__candidate_index) -> _WhichOneofReturnType__candidate_index | None: ...
+
+Global___Advice: _TypeAlias = Advice  # noqa: Y015
 
 @_typing.final
 class Evaluate(_message.Message):
@@ -56,20 +107,36 @@ class Evaluate(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    CANDIDATE_INDEX_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    candidate_index: _builtins.int
+    """Is its place in scikit-learn's ParameterGrid, when it has one."""
+    number: _builtins.int
+    """Is the trial's number."""
     @_builtins.property
     def parameters(self) -> _search_space_pb2.Assignment:
         """Is the assignment."""
+
+    @_builtins.property
+    def threshold(self) -> _trial_pb2.PruningThreshold:
+        """Is what it must beat to be worth finishing; absent when every split is to be scored."""
 
     def __init__(
         self,
         *,
         parameters: _search_space_pb2.Assignment | None = ...,
+        threshold: _trial_pb2.PruningThreshold | None = ...,
+        candidate_index: _builtins.int | None = ...,
+        number: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "candidate_index", b"candidate_index", "parameters", b"parameters", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "candidate_index", b"candidate_index", "number", b"number", "parameters", b"parameters", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__candidate_index: _TypeAlias = _typing.Literal["candidate_index"]  # noqa: Y015
+    _WhichOneofArgType__candidate_index: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__candidate_index) -> _WhichOneofReturnType__candidate_index | None: ...
 
 Global___Evaluate: _TypeAlias = Evaluate  # noqa: Y015
 
@@ -82,6 +149,7 @@ class ChildRequest(_message.Message):
     REQUEST_NUMBER_FIELD_NUMBER: _builtins.int
     PREPARE_FIELD_NUMBER: _builtins.int
     EVALUATE_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
     request_number: _builtins.int
     """Identifies the request; every answer to it carries it."""
     @_builtins.property
@@ -92,18 +160,23 @@ class ChildRequest(_message.Message):
     def evaluate(self) -> Global___Evaluate:
         """Evaluates."""
 
+    @_builtins.property
+    def advice(self) -> Global___Advice:
+        """Advises on the evaluation whose request number it carries."""
+
     def __init__(
         self,
         *,
         request_number: _builtins.int = ...,
         prepare: Global___Prepare | None = ...,
         evaluate: Global___Evaluate | None = ...,
+        advice: Global___Advice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "evaluate", b"evaluate", "prepare", b"prepare"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "content", b"content", "evaluate", b"evaluate", "prepare", b"prepare"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "evaluate", b"evaluate", "prepare", b"prepare", "request_number", b"request_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "content", b"content", "evaluate", b"evaluate", "prepare", b"prepare", "request_number", b"request_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["prepare", "evaluate"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["prepare", "evaluate", "advice"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -111,29 +184,67 @@ Global___ChildRequest: _TypeAlias = ChildRequest  # noqa: Y015
 
 @_typing.final
 class SplitScored(_message.Message):
-    """Says that one split is scored."""
+    """Says that one step is made: that a split is scored, unless `kind` says otherwise."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SPLIT_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
     split: _builtins.int
-    """Is the split, from 0."""
+    """Is the step, from 0: of a fold, its split."""
     score: _builtins.float
-    """Is the objective on the split."""
+    """Is the objective on the split; of other kinds, the step's value."""
+    kind: _objective_pb2.StepKind.ValueType
+    """Says what a step is; a fold when unspecified."""
+    waits: _builtins.bool
+    """Whether the child waits for advice before it goes on."""
     def __init__(
         self,
         *,
         split: _builtins.int = ...,
         score: _builtins.float = ...,
+        kind: _objective_pb2.StepKind.ValueType = ...,
+        waits: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["score", b"score", "split", b"split"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "score", b"score", "split", b"split", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SplitScored: _TypeAlias = SplitScored  # noqa: Y015
+
+@_typing.final
+class PrefixUse(_message.Message):
+    """Says what came of keeping preprocessed folds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_REUSED_FIELD_NUMBER: _builtins.int
+    STEPS_FITTED_FIELD_NUMBER: _builtins.int
+    HELD_BYTES_FIELD_NUMBER: _builtins.int
+    steps_reused: _builtins.int
+    """Counts the preprocessing steps whose output was there already, once for each fold."""
+    steps_fitted: _builtins.int
+    """Counts the steps that were fitted so that their output could be kept, once for each fold."""
+    held_bytes: _builtins.int
+    """Is what the child keeps now, in bytes."""
+    def __init__(
+        self,
+        *,
+        steps_reused: _builtins.int = ...,
+        steps_fitted: _builtins.int = ...,
+        held_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_bytes", b"held_bytes", "steps_fitted", b"steps_fitted", "steps_reused", b"steps_reused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrefixUse: _TypeAlias = PrefixUse  # noqa: Y015
 
 @_typing.final
 class EvaluationEnded(_message.Message):
@@ -145,10 +256,16 @@ class EvaluationEnded(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     FIT_SECONDS_FIELD_NUMBER: _builtins.int
     SCORE_SECONDS_FIELD_NUMBER: _builtins.int
+    PRUNE_DECISION_FIELD_NUMBER: _builtins.int
+    SPLITS_FIELD_NUMBER: _builtins.int
+    INTERVAL_METHOD_FIELD_NUMBER: _builtins.int
+    PREFIXES_FIELD_NUMBER: _builtins.int
     fit_seconds: _builtins.float
     """Is the time spent fitting over all splits, in seconds."""
     score_seconds: _builtins.float
     """Is the time spent scoring over all splits, in seconds."""
+    interval_method: _objective_pb2.IntervalMethod.ValueType
+    """Says how intervals around the means come about."""
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[_objective_pb2.MetricScores]:
         """Lists the split scores per metric, the objective first; after a failure, those of the splits that finished."""
@@ -157,6 +274,18 @@ class EvaluationEnded(_message.Message):
     def failure(self) -> _trial_pb2.TrialFailure:
         """Says what went wrong; absent when nothing did."""
 
+    @_builtins.property
+    def prune_decision(self) -> _trial_pb2.PruneDecision:
+        """Says why it stopped before the last split; absent when it did not."""
+
+    @_builtins.property
+    def splits(self) -> _containers.RepeatedCompositeFieldContainer[_objective_pb2.SplitFacts]:
+        """Lists what each split took that was scored, in split order."""
+
+    @_builtins.property
+    def prefixes(self) -> Global___PrefixUse:
+        """Says how much preprocessing was saved since the last message of this kind."""
+
     def __init__(
         self,
         *,
@@ -164,10 +293,14 @@ class EvaluationEnded(_message.Message):
         failure: _trial_pb2.TrialFailure | None = ...,
         fit_seconds: _builtins.float = ...,
         score_seconds: _builtins.float = ...,
+        prune_decision: _trial_pb2.PruneDecision | None = ...,
+        splits: _abc.Iterable[_objective_pb2.SplitFacts] | None = ...,
+        interval_method: _objective_pb2.IntervalMethod.ValueType = ...,
+        prefixes: Global___PrefixUse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "prefixes", b"prefixes", "prune_decision", b"prune_decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "fit_seconds", b"fit_seconds", "metrics", b"metrics", "score_seconds", b"score_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "fit_seconds", b"fit_seconds", "interval_method", b"interval_method", "metrics", b"metrics", "prefixes", b"prefixes", "prune_decision", b"prune_decision", "score_seconds", b"score_seconds", "splits", b"splits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -264,6 +264,8 @@ class TrialFinished(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     TUNING_RUN_ID_FIELD_NUMBER: _builtins.int
     DURATION_SECONDS_FIELD_NUMBER: _builtins.int
+    PRUNE_DECISION_FIELD_NUMBER: _builtins.int
+    TRAIN_SCORES_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Is the trial's number."""
     attempt: _builtins.int
@@ -284,6 +286,14 @@ class TrialFinished(_message.Message):
     def failure(self) -> _trial_pb2.TrialFailure:
         """Says why it failed."""
 
+    @_builtins.property
+    def prune_decision(self) -> _trial_pb2.PruneDecision:
+        """Says why it was stopped early; set when PRUNED."""
+
+    @_builtins.property
+    def train_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Lists the objective per split on the rows it was fitted on; empty unless the request asked for train scores."""
+
     def __init__(
         self,
         *,
@@ -295,10 +305,12 @@ class TrialFinished(_message.Message):
         failure: _trial_pb2.TrialFailure | None = ...,
         tuning_run_id: _builtins.str = ...,
         duration_seconds: _builtins.float = ...,
+        prune_decision: _trial_pb2.PruneDecision | None = ...,
+        train_scores: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "failure", b"failure", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "failure", b"failure", "prune_decision", b"prune_decision", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "attempt", b"attempt", "duration_seconds", b"duration_seconds", "failure", b"failure", "number", b"number", "score", b"score", "split_scores", b"split_scores", "state", b"state", "tuning_run_id", b"tuning_run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "attempt", b"attempt", "duration_seconds", b"duration_seconds", "failure", b"failure", "number", b"number", "prune_decision", b"prune_decision", "score", b"score", "split_scores", b"split_scores", "state", b"state", "train_scores", b"train_scores", "tuning_run_id", b"tuning_run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
@@ -332,7 +344,7 @@ Global___BestImproved: _TypeAlias = BestImproved  # noqa: Y015
 
 @_typing.final
 class OrchestrationReopened(_message.Message):
-    """A finished orchestration runs again with more trials."""
+    """An orchestration that had ended runs again; its changes of state follow."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -362,7 +374,7 @@ class Notice(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     TUNING_RUN_ID_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Names what happened: METHOD_FELL_BACK, FOLDS_ABOVE_SMALLEST_CLASS, …."""
+    """Names what happened: METHOD_FELL_BACK, FOLDS_ABOVE_SMALLEST_CLASS, EXTENDED, NO_WORKERS (trials have waited 15 s without a worker of their class), WORKERS_BACK, …."""
     message: _builtins.str
     """Says it in words."""
     tuning_run_id: _builtins.str
@@ -391,6 +403,7 @@ class Event(_message.Message):
     ORCHESTRATION_ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     ORCHESTRATION_CHANGED_FIELD_NUMBER: _builtins.int
     STAGE_CHANGED_FIELD_NUMBER: _builtins.int
     REFINEMENT_MADE_FIELD_NUMBER: _builtins.int
@@ -406,6 +419,8 @@ class Event(_message.Message):
     """Is the orchestration."""
     sequence: _builtins.int
     """Numbers the events of an orchestration 1, 2, 3, … without gaps."""
+    request_id: _builtins.str
+    """Is the id of the request that brought it about, as `x-request-id` said or the server made it up; empty for what came about by itself."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """Is when it happened, on the database's clock."""
@@ -460,6 +475,7 @@ class Event(_message.Message):
         orchestration_id: _builtins.str = ...,
         sequence: _builtins.int = ...,
         occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
         orchestration_changed: Global___OrchestrationChanged | None = ...,
         stage_changed: Global___StageChanged | None = ...,
         refinement_made: Global___RefinementMade | None = ...,
@@ -474,7 +490,7 @@ class Event(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["best_improved", b"best_improved", "fold_scored", b"fold_scored", "notice", b"notice", "occurred_at", b"occurred_at", "orchestration_changed", b"orchestration_changed", "orchestration_reopened", b"orchestration_reopened", "payload", b"payload", "refinement_made", b"refinement_made", "stage_changed", b"stage_changed", "trial_finished", b"trial_finished", "trial_requeued", b"trial_requeued", "trial_started", b"trial_started", "trials_queued", b"trials_queued"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_improved", b"best_improved", "fold_scored", b"fold_scored", "notice", b"notice", "occurred_at", b"occurred_at", "orchestration_changed", b"orchestration_changed", "orchestration_id", b"orchestration_id", "orchestration_reopened", b"orchestration_reopened", "payload", b"payload", "refinement_made", b"refinement_made", "sequence", b"sequence", "stage_changed", b"stage_changed", "trial_finished", b"trial_finished", "trial_requeued", b"trial_requeued", "trial_started", b"trial_started", "trials_queued", b"trials_queued"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_improved", b"best_improved", "fold_scored", b"fold_scored", "notice", b"notice", "occurred_at", b"occurred_at", "orchestration_changed", b"orchestration_changed", "orchestration_id", b"orchestration_id", "orchestration_reopened", b"orchestration_reopened", "payload", b"payload", "refinement_made", b"refinement_made", "request_id", b"request_id", "sequence", b"sequence", "stage_changed", b"stage_changed", "trial_finished", b"trial_finished", "trial_requeued", b"trial_requeued", "trial_started", b"trial_started", "trials_queued", b"trials_queued"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["orchestration_changed", "stage_changed", "refinement_made", "trials_queued", "trial_started", "fold_scored", "trial_requeued", "trial_finished", "best_improved", "orchestration_reopened", "notice"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015

@@ -23,11 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from tuning.v1 import dataset_pb2 as tuning_dot_v1_dot_dataset__pb2
 from tuning.v1 import model_pb2 as tuning_dot_v1_dot_model__pb2
 from tuning.v1 import objective_pb2 as tuning_dot_v1_dot_objective__pb2
+from tuning.v1 import presets_pb2 as tuning_dot_v1_dot_presets__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtuning/v1/model_service.proto\x12\ttuning.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x15tuning/v1/model.proto\x1a\x19tuning/v1/objective.proto\"\x93\x03\n\x15\x43reateModelRunRequest\x12\x17\n\nexperiment\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\ndataset_id\x18\x02 \x01(\t\x12\x12\n\nmodel_type\x18\x03 \x01(\t\x12O\n\x10\x66ixed_parameters\x18\x04 \x03(\x0b\x32\x35.tuning.v1.CreateModelRunRequest.FixedParametersEntry\x12\x33\n\rpreprocessing\x18\x05 \x03(\x0b\x32\x1c.tuning.v1.PreprocessingStep\x12\x17\n\nrequest_id\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rvalidate_only\x18\x07 \x01(\x08H\x02\x88\x01\x01\x1aN\n\x14\x46ixedParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\x42\r\n\x0b_experimentB\r\n\x0b_request_idB\x10\n\x0e_validate_only\"@\n\x16\x43reateModelRunResponse\x12&\n\tmodel_run\x18\x01 \x01(\x0b\x32\x13.tuning.v1.ModelRun\"*\n\x12GetModelRunRequest\x12\x14\n\x0cmodel_run_id\x18\x01 \x01(\t\"=\n\x13GetModelRunResponse\x12&\n\tmodel_run\x18\x01 \x01(\x0b\x32\x13.tuning.v1.ModelRun\"d\n\x14ListModelRunsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x0c\n\n_page_size\"Y\n\x15ListModelRunsResponse\x12\'\n\nmodel_runs\x18\x01 \x03(\x0b\x32\x13.tuning.v1.ModelRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x87\x02\n\x0cModelService\x12U\n\x0e\x43reateModelRun\x12 .tuning.v1.CreateModelRunRequest\x1a!.tuning.v1.CreateModelRunResponse\x12L\n\x0bGetModelRun\x12\x1d.tuning.v1.GetModelRunRequest\x1a\x1e.tuning.v1.GetModelRunResponse\x12R\n\rListModelRuns\x12\x1f.tuning.v1.ListModelRunsRequest\x1a .tuning.v1.ListModelRunsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtuning/v1/model_service.proto\x12\ttuning.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x17tuning/v1/dataset.proto\x1a\x15tuning/v1/model.proto\x1a\x19tuning/v1/objective.proto\x1a\x17tuning/v1/presets.proto\"\x93\x03\n\x15\x43reateModelRunRequest\x12\x17\n\nexperiment\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\ndataset_id\x18\x02 \x01(\t\x12\x12\n\nmodel_type\x18\x03 \x01(\t\x12O\n\x10\x66ixed_parameters\x18\x04 \x03(\x0b\x32\x35.tuning.v1.CreateModelRunRequest.FixedParametersEntry\x12\x33\n\rpreprocessing\x18\x05 \x03(\x0b\x32\x1c.tuning.v1.PreprocessingStep\x12\x17\n\nrequest_id\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rvalidate_only\x18\x07 \x01(\x08H\x02\x88\x01\x01\x1aN\n\x14\x46ixedParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\x42\r\n\x0b_experimentB\r\n\x0b_request_idB\x10\n\x0e_validate_only\"@\n\x16\x43reateModelRunResponse\x12&\n\tmodel_run\x18\x01 \x01(\x0b\x32\x13.tuning.v1.ModelRun\"*\n\x12GetModelRunRequest\x12\x14\n\x0cmodel_run_id\x18\x01 \x01(\t\"=\n\x13GetModelRunResponse\x12&\n\tmodel_run\x18\x01 \x01(\x0b\x32\x13.tuning.v1.ModelRun\"d\n\x14ListModelRunsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x0c\n\n_page_size\"Y\n\x15ListModelRunsResponse\x12\'\n\nmodel_runs\x18\x01 \x03(\x0b\x32\x13.tuning.v1.ModelRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x15ListModelTypesRequest\x12\x1d\n\x04task\x18\x01 \x01(\x0e\x32\x0f.tuning.v1.Task\"C\n\x16ListModelTypesResponse\x12)\n\x0bmodel_types\x18\x01 \x03(\x0b\x32\x14.tuning.v1.ModelType2\xde\x02\n\x0cModelService\x12U\n\x0e\x43reateModelRun\x12 .tuning.v1.CreateModelRunRequest\x1a!.tuning.v1.CreateModelRunResponse\x12L\n\x0bGetModelRun\x12\x1d.tuning.v1.GetModelRunRequest\x1a\x1e.tuning.v1.GetModelRunResponse\x12R\n\rListModelRuns\x12\x1f.tuning.v1.ListModelRunsRequest\x1a .tuning.v1.ListModelRunsResponse\x12U\n\x0eListModelTypes\x12 .tuning.v1.ListModelTypesRequest\x1a!.tuning.v1.ListModelTypesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,20 +38,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATEMODELRUNREQUEST_FIXEDPARAMETERSENTRY']._loaded_options = None
   _globals['_CREATEMODELRUNREQUEST_FIXEDPARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_CREATEMODELRUNREQUEST']._serialized_start=125
-  _globals['_CREATEMODELRUNREQUEST']._serialized_end=528
-  _globals['_CREATEMODELRUNREQUEST_FIXEDPARAMETERSENTRY']._serialized_start=402
-  _globals['_CREATEMODELRUNREQUEST_FIXEDPARAMETERSENTRY']._serialized_end=480
-  _globals['_CREATEMODELRUNRESPONSE']._serialized_start=530
-  _globals['_CREATEMODELRUNRESPONSE']._serialized_end=594
-  _globals['_GETMODELRUNREQUEST']._serialized_start=596
-  _globals['_GETMODELRUNREQUEST']._serialized_end=638
-  _globals['_GETMODELRUNRESPONSE']._serialized_start=640
-  _globals['_GETMODELRUNRESPONSE']._serialized_end=701
-  _globals['_LISTMODELRUNSREQUEST']._serialized_start=703
-  _globals['_LISTMODELRUNSREQUEST']._serialized_end=803
-  _globals['_LISTMODELRUNSRESPONSE']._serialized_start=805
-  _globals['_LISTMODELRUNSRESPONSE']._serialized_end=894
-  _globals['_MODELSERVICE']._serialized_start=897
-  _globals['_MODELSERVICE']._serialized_end=1160
+  _globals['_CREATEMODELRUNREQUEST']._serialized_start=175
+  _globals['_CREATEMODELRUNREQUEST']._serialized_end=578
+  _globals['_CREATEMODELRUNREQUEST_FIXEDPARAMETERSENTRY']._serialized_start=452
+  _globals['_CREATEMODELRUNREQUEST_FIXEDPARAMETERSENTRY']._serialized_end=530
+  _globals['_CREATEMODELRUNRESPONSE']._serialized_start=580
+  _globals['_CREATEMODELRUNRESPONSE']._serialized_end=644
+  _globals['_GETMODELRUNREQUEST']._serialized_start=646
+  _globals['_GETMODELRUNREQUEST']._serialized_end=688
+  _globals['_GETMODELRUNRESPONSE']._serialized_start=690
+  _globals['_GETMODELRUNRESPONSE']._serialized_end=751
+  _globals['_LISTMODELRUNSREQUEST']._serialized_start=753
+  _globals['_LISTMODELRUNSREQUEST']._serialized_end=853
+  _globals['_LISTMODELRUNSRESPONSE']._serialized_start=855
+  _globals['_LISTMODELRUNSRESPONSE']._serialized_end=944
+  _globals['_LISTMODELTYPESREQUEST']._serialized_start=946
+  _globals['_LISTMODELTYPESREQUEST']._serialized_end=1000
+  _globals['_LISTMODELTYPESRESPONSE']._serialized_start=1002
+  _globals['_LISTMODELTYPESRESPONSE']._serialized_end=1069
+  _globals['_MODELSERVICE']._serialized_start=1072
+  _globals['_MODELSERVICE']._serialized_end=1422
 # @@protoc_insertion_point(module_scope)

@@ -8,8 +8,10 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
+from tuning.v1 import dataset_pb2 as _dataset_pb2
 from tuning.v1 import model_pb2 as _model_pb2
 from tuning.v1 import objective_pb2 as _objective_pb2
+from tuning.v1 import presets_pb2 as _presets_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -232,3 +234,49 @@ class ListModelRunsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListModelRunsResponse: _TypeAlias = ListModelRunsResponse  # noqa: Y015
+
+@_typing.final
+class ListModelTypesRequest(_message.Message):
+    """Asks for the model types."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    task: _dataset_pb2.Task.ValueType
+    """Keeps those for one kind of target; all when unspecified."""
+    def __init__(
+        self,
+        *,
+        task: _dataset_pb2.Task.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelTypesRequest: _TypeAlias = ListModelTypesRequest  # noqa: Y015
+
+@_typing.final
+class ListModelTypesResponse(_message.Message):
+    """Lists the model types: all in one answer, since they are a few dozen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_TYPES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model_types(self) -> _containers.RepeatedCompositeFieldContainer[_presets_pb2.ModelType]:
+        """Lists the model types by name."""
+
+    def __init__(
+        self,
+        *,
+        model_types: _abc.Iterable[_presets_pb2.ModelType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_types", b"model_types"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelTypesResponse: _TypeAlias = ListModelTypesResponse  # noqa: Y015

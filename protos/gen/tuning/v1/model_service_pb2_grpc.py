@@ -50,6 +50,11 @@ class ModelServiceStub:
                 request_serializer=tuning_dot_v1_dot_model__service__pb2.ListModelRunsRequest.SerializeToString,
                 response_deserializer=tuning_dot_v1_dot_model__service__pb2.ListModelRunsResponse.FromString,
                 _registered_method=True)
+        self.ListModelTypes = channel.unary_unary(
+                '/tuning.v1.ModelService/ListModelTypes',
+                request_serializer=tuning_dot_v1_dot_model__service__pb2.ListModelTypesRequest.SerializeToString,
+                response_deserializer=tuning_dot_v1_dot_model__service__pb2.ListModelTypesResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -77,6 +82,13 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListModelTypes(self, request, context):
+        """Lists the model types, with what is searched when a request brings no space of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +106,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ListModelRuns,
                     request_deserializer=tuning_dot_v1_dot_model__service__pb2.ListModelRunsRequest.FromString,
                     response_serializer=tuning_dot_v1_dot_model__service__pb2.ListModelRunsResponse.SerializeToString,
+            ),
+            'ListModelTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModelTypes,
+                    request_deserializer=tuning_dot_v1_dot_model__service__pb2.ListModelTypesRequest.FromString,
+                    response_serializer=tuning_dot_v1_dot_model__service__pb2.ListModelTypesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +195,33 @@ class ModelService:
             '/tuning.v1.ModelService/ListModelRuns',
             tuning_dot_v1_dot_model__service__pb2.ListModelRunsRequest.SerializeToString,
             tuning_dot_v1_dot_model__service__pb2.ListModelRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModelTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tuning.v1.ModelService/ListModelTypes',
+            tuning_dot_v1_dot_model__service__pb2.ListModelTypesRequest.SerializeToString,
+            tuning_dot_v1_dot_model__service__pb2.ListModelTypesResponse.FromString,
             options,
             channel_credentials,
             insecure,

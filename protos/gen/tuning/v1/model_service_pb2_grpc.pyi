@@ -39,6 +39,8 @@ class ModelServiceStub:
     """Describes one model run."""
     ListModelRuns: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListModelRunsRequest, _model_service_pb2.ListModelRunsResponse]
     """Lists model runs, newest first."""
+    ListModelTypes: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListModelTypesRequest, _model_service_pb2.ListModelTypesResponse]
+    """Lists the model types, with what is searched when a request brings no space of its own."""
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -51,6 +53,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Describes one model run."""
     ListModelRuns: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListModelRunsRequest, _model_service_pb2.ListModelRunsResponse]  # type: ignore[assignment]
     """Lists model runs, newest first."""
+    ListModelTypes: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListModelTypesRequest, _model_service_pb2.ListModelTypesResponse]  # type: ignore[assignment]
+    """Lists the model types, with what is searched when a request brings no space of its own."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps model runs."""
@@ -78,5 +82,13 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.ListModelRunsResponse, _abc.Awaitable[_model_service_pb2.ListModelRunsResponse]]:
         """Lists model runs, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListModelTypes(
+        self,
+        request: _model_service_pb2.ListModelTypesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ListModelTypesResponse, _abc.Awaitable[_model_service_pb2.ListModelTypesResponse]]:
+        """Lists the model types, with what is searched when a request brings no space of its own."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from tuning.v1 import search_space_pb2 as tuning_dot_v1_dot_search__space__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tuning/v1/objective.proto\x12\ttuning.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1ctuning/v1/search_space.proto\"\xe4\x01\n\x11PreprocessingStep\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12@\n\nparameters\x18\x03 \x03(\x0b\x32,.tuning.v1.PreprocessingStep.ParametersEntry\x12&\n\x07\x63olumns\x18\x04 \x01(\x0e\x32\x15.tuning.v1.ColumnKind\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"y\n\x08StepSpec\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12)\n\nparameters\x18\x03 \x01(\x0b\x32\x15.tuning.v1.Assignment\x12&\n\x07\x63olumns\x18\x04 \x01(\x0e\x32\x15.tuning.v1.ColumnKind\"\x8e\x02\n\x0e\x45valuationSpec\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61taset_hash\x18\x02 \x01(\t\x12\x12\n\nmodel_type\x18\x03 \x01(\t\x12/\n\x10\x66ixed_parameters\x18\x04 \x01(\x0b\x32\x15.tuning.v1.Assignment\x12\"\n\x05steps\x18\x05 \x03(\x0b\x32\x13.tuning.v1.StepSpec\x12\x10\n\x08\x63v_folds\x18\x06 \x01(\x05\x12\x0f\n\x07metrics\x18\x07 \x03(\t\x12\x14\n\x0crandom_state\x18\x08 \x01(\x03\x12\x30\n\rtrial_timeout\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\"\xbe\x01\n\x0cMetricScores\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x14\n\x0csplit_scores\x18\x02 \x03(\x01\x12\x11\n\x04mean\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03std\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x06median\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03min\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x10\n\x03max\x18\x07 \x01(\x01H\x04\x88\x01\x01\x42\x07\n\x05_meanB\x06\n\x04_stdB\t\n\x07_medianB\x06\n\x04_minB\x06\n\x04_max*t\n\nColumnKind\x12\x1b\n\x17\x43OLUMN_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43OLUMN_KIND_ALL\x10\x01\x12\x17\n\x13\x43OLUMN_KIND_NUMERIC\x10\x02\x12\x1b\n\x17\x43OLUMN_KIND_CATEGORICAL\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tuning/v1/objective.proto\x12\ttuning.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1ctuning/v1/search_space.proto\"\xe4\x01\n\x11PreprocessingStep\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12@\n\nparameters\x18\x03 \x03(\x0b\x32,.tuning.v1.PreprocessingStep.ParametersEntry\x12&\n\x07\x63olumns\x18\x04 \x01(\x0e\x32\x15.tuning.v1.ColumnKind\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"y\n\x08StepSpec\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12)\n\nparameters\x18\x03 \x01(\x0b\x32\x15.tuning.v1.Assignment\x12&\n\x07\x63olumns\x18\x04 \x01(\x0e\x32\x15.tuning.v1.ColumnKind\"\x9a\x02\n\x08Splitter\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x15\n\x08n_splits\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07shuffle\x18\x03 \x01(\x08H\x01\x88\x01\x01\x12\x16\n\tn_repeats\x18\x04 \x01(\x05H\x02\x88\x01\x01\x12\x16\n\ttest_size\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x10\n\x03gap\x18\x06 \x01(\x05H\x04\x88\x01\x01\x12\x1b\n\x0emax_train_rows\x18\x07 \x01(\x05H\x05\x88\x01\x01\x12\x16\n\ttest_rows\x18\x08 \x01(\x05H\x06\x88\x01\x01\x42\x0b\n\t_n_splitsB\n\n\x08_shuffleB\x0c\n\n_n_repeatsB\x0c\n\n_test_sizeB\x06\n\x04_gapB\x11\n\x0f_max_train_rowsB\x0c\n\n_test_rows\"\xec\x02\n\x0e\x45valuationSpec\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61taset_hash\x18\x02 \x01(\t\x12\x12\n\nmodel_type\x18\x03 \x01(\t\x12/\n\x10\x66ixed_parameters\x18\x04 \x01(\x0b\x32\x15.tuning.v1.Assignment\x12\"\n\x05steps\x18\x05 \x03(\x0b\x32\x13.tuning.v1.StepSpec\x12\x10\n\x08\x63v_folds\x18\x06 \x01(\x05\x12\x0f\n\x07metrics\x18\x07 \x03(\t\x12\x14\n\x0crandom_state\x18\x08 \x01(\x03\x12\x30\n\rtrial_timeout\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x08splitter\x18\n \x01(\x0b\x32\x13.tuning.v1.Splitter\x12\x18\n\x10weighted_scoring\x18\x0b \x01(\x08\x12\x1b\n\x13return_train_scores\x18\x0c \x01(\x08\"9\n\rScoreInterval\x12\r\n\x05level\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\"\x9d\x01\n\nSplitFacts\x12\x12\n\ntrain_rows\x18\x01 \x01(\x03\x12\x11\n\ttest_rows\x18\x02 \x01(\x03\x12\x13\n\x0b\x66it_seconds\x18\x03 \x01(\x01\x12\x15\n\rscore_seconds\x18\x04 \x01(\x01\x12\x18\n\x0b\x62\x65st_rounds\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\noptimistic\x18\x06 \x01(\x08\x42\x0e\n\x0c_best_rounds\"\xcf\x02\n\x0cMetricScores\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x14\n\x0csplit_scores\x18\x02 \x03(\x01\x12\x11\n\x04mean\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03std\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x06median\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03min\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x10\n\x03max\x18\x07 \x01(\x01H\x04\x88\x01\x01\x12+\n\tintervals\x18\x08 \x03(\x0b\x32\x18.tuning.v1.ScoreInterval\x12\x14\n\x0ctrain_scores\x18\t \x03(\x01\x12\x17\n\ntrain_mean\x18\n \x01(\x01H\x05\x88\x01\x01\x12\x16\n\ttrain_std\x18\x0b \x01(\x01H\x06\x88\x01\x01\x42\x07\n\x05_meanB\x06\n\x04_stdB\t\n\x07_medianB\x06\n\x04_minB\x06\n\x04_maxB\r\n\x0b_train_meanB\x0c\n\n_train_std*t\n\x08StepKind\x12\x19\n\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTEP_KIND_FOLD\x10\x01\x12\x1b\n\x17STEP_KIND_TRAINING_SIZE\x10\x02\x12\x1c\n\x18STEP_KIND_BOOSTING_ROUND\x10\x03*t\n\nColumnKind\x12\x1b\n\x17\x43OLUMN_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43OLUMN_KIND_ALL\x10\x01\x12\x17\n\x13\x43OLUMN_KIND_NUMERIC\x10\x02\x12\x1b\n\x17\x43OLUMN_KIND_CATEGORICAL\x10\x03*}\n\x0eIntervalMethod\x12\x1f\n\x1bINTERVAL_METHOD_UNSPECIFIED\x10\x00\x12\x1f\n\x1bINTERVAL_METHOD_CORRECTED_T\x10\x01\x12)\n%INTERVAL_METHOD_CORRECTED_T_HEURISTIC\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,16 +36,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PREPROCESSINGSTEP_PARAMETERSENTRY']._loaded_options = None
   _globals['_PREPROCESSINGSTEP_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_COLUMNKIND']._serialized_start=952
-  _globals['_COLUMNKIND']._serialized_end=1068
+  _globals['_STEPKIND']._serialized_start=1695
+  _globals['_STEPKIND']._serialized_end=1811
+  _globals['_COLUMNKIND']._serialized_start=1813
+  _globals['_COLUMNKIND']._serialized_end=1929
+  _globals['_INTERVALMETHOD']._serialized_start=1931
+  _globals['_INTERVALMETHOD']._serialized_end=2056
   _globals['_PREPROCESSINGSTEP']._serialized_start=133
   _globals['_PREPROCESSINGSTEP']._serialized_end=361
   _globals['_PREPROCESSINGSTEP_PARAMETERSENTRY']._serialized_start=288
   _globals['_PREPROCESSINGSTEP_PARAMETERSENTRY']._serialized_end=361
   _globals['_STEPSPEC']._serialized_start=363
   _globals['_STEPSPEC']._serialized_end=484
-  _globals['_EVALUATIONSPEC']._serialized_start=487
-  _globals['_EVALUATIONSPEC']._serialized_end=757
-  _globals['_METRICSCORES']._serialized_start=760
-  _globals['_METRICSCORES']._serialized_end=950
+  _globals['_SPLITTER']._serialized_start=487
+  _globals['_SPLITTER']._serialized_end=769
+  _globals['_EVALUATIONSPEC']._serialized_start=772
+  _globals['_EVALUATIONSPEC']._serialized_end=1136
+  _globals['_SCOREINTERVAL']._serialized_start=1138
+  _globals['_SCOREINTERVAL']._serialized_end=1195
+  _globals['_SPLITFACTS']._serialized_start=1198
+  _globals['_SPLITFACTS']._serialized_end=1355
+  _globals['_METRICSCORES']._serialized_start=1358
+  _globals['_METRICSCORES']._serialized_end=1693
 # @@protoc_insertion_point(module_scope)

@@ -22,6 +22,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _StepKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StepKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StepKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STEP_KIND_UNSPECIFIED: _StepKind.ValueType  # 0
+    """Stands for folds."""
+    STEP_KIND_FOLD: _StepKind.ValueType  # 1
+    """Is a scored split, in split order. Its value is the objective on that split; a trial stands by the mean of its values so far."""
+    STEP_KIND_TRAINING_SIZE: _StepKind.ValueType  # 2
+    """Is a rung of training-set size: all splits fitted on a share of their training rows that grows from rung to rung, and scored on all their test rows. Its value is the mean objective over the splits; a trial stands by its latest value."""
+    STEP_KIND_BOOSTING_ROUND: _StepKind.ValueType  # 3
+    """Is a boosting round: all splits advanced to it together. Its value is the mean objective over the splits; a trial stands by its latest value. Rounds may be left out."""
+
+class StepKind(_StepKind, metaclass=_StepKindEnumTypeWrapper):
+    """What a trial makes one after another on its way to its end, and can be stopped between. Steps of one trial are of one kind and are counted from 1."""
+
+STEP_KIND_UNSPECIFIED: StepKind.ValueType  # 0
+"""Stands for folds."""
+STEP_KIND_FOLD: StepKind.ValueType  # 1
+"""Is a scored split, in split order. Its value is the objective on that split; a trial stands by the mean of its values so far."""
+STEP_KIND_TRAINING_SIZE: StepKind.ValueType  # 2
+"""Is a rung of training-set size: all splits fitted on a share of their training rows that grows from rung to rung, and scored on all their test rows. Its value is the mean objective over the splits; a trial stands by its latest value."""
+STEP_KIND_BOOSTING_ROUND: StepKind.ValueType  # 3
+"""Is a boosting round: all splits advanced to it together. Its value is the mean objective over the splits; a trial stands by its latest value. Rounds may be left out."""
+Global___StepKind: _TypeAlias = StepKind  # noqa: Y015
+
 class _ColumnKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -49,6 +77,30 @@ COLUMN_KIND_NUMERIC: ColumnKind.ValueType  # 2
 COLUMN_KIND_CATEGORICAL: ColumnKind.ValueType  # 3
 """Takes string columns."""
 Global___ColumnKind: _TypeAlias = ColumnKind  # noqa: Y015
+
+class _IntervalMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IntervalMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IntervalMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INTERVAL_METHOD_UNSPECIFIED: _IntervalMethod.ValueType  # 0
+    """Is used where there is no interval: splits of a time series, whose training parts grow, and trials from before intervals."""
+    INTERVAL_METHOD_CORRECTED_T: _IntervalMethod.ValueType  # 1
+    """Is the corrected resampled t of Nadeau and Bengio (2003): mean ± t(J − 1) · √((1/J + mean(n_test/n_train)) · s²), for J splits with variance s² (ddof 1)."""
+    INTERVAL_METHOD_CORRECTED_T_HEURISTIC: _IntervalMethod.ValueType  # 2
+    """Is the same over folds that share their training rows and were not drawn again: a heuristic."""
+
+class IntervalMethod(_IntervalMethod, metaclass=_IntervalMethodEnumTypeWrapper):
+    """How an interval around a mean over splits comes about."""
+
+INTERVAL_METHOD_UNSPECIFIED: IntervalMethod.ValueType  # 0
+"""Is used where there is no interval: splits of a time series, whose training parts grow, and trials from before intervals."""
+INTERVAL_METHOD_CORRECTED_T: IntervalMethod.ValueType  # 1
+"""Is the corrected resampled t of Nadeau and Bengio (2003): mean ± t(J − 1) · √((1/J + mean(n_test/n_train)) · s²), for J splits with variance s² (ddof 1)."""
+INTERVAL_METHOD_CORRECTED_T_HEURISTIC: IntervalMethod.ValueType  # 2
+"""Is the same over folds that share their training rows and were not drawn again: a heuristic."""
+Global___IntervalMethod: _TypeAlias = IntervalMethod  # noqa: Y015
 
 @_typing.final
 class PreprocessingStep(_message.Message):
@@ -82,7 +134,7 @@ class PreprocessingStep(_message.Message):
     PARAMETERS_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     type: _builtins.str
-    """Is the step's type: `impute`, `standard_scaler`, `min_max_scaler`, `robust_scaler`, `one_hot_encoder`, `ordinal_encoder`, `select_k_best`."""
+    """Is the step's type: `impute`, `standard_scaler`, `min_max_scaler`, `robust_scaler`, `one_hot_encoder`, `ordinal_encoder`, `target_encoder`, `select_k_best`, `variance_threshold`, `pca`, `truncated_svd`, `polynomial_features`, `power_transformer`, `quantile_transformer`."""
     name: _builtins.str
     """Names the step in parameter names (`name__parameter`); the type when absent. Unique within the model run."""
     columns: Global___ColumnKind.ValueType
@@ -144,6 +196,83 @@ class StepSpec(_message.Message):
 Global___StepSpec: _TypeAlias = StepSpec  # noqa: Y015
 
 @_typing.final
+class Splitter(_message.Message):
+    """How rows are split for cross-validation: one of scikit-learn's splitters, seeded by the run's `random_state`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    N_SPLITS_FIELD_NUMBER: _builtins.int
+    SHUFFLE_FIELD_NUMBER: _builtins.int
+    N_REPEATS_FIELD_NUMBER: _builtins.int
+    TEST_SIZE_FIELD_NUMBER: _builtins.int
+    GAP_FIELD_NUMBER: _builtins.int
+    MAX_TRAIN_ROWS_FIELD_NUMBER: _builtins.int
+    TEST_ROWS_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """Is the splitter's type: `k_fold`, `stratified_k_fold`, `repeated_k_fold`, `repeated_stratified_k_fold`, `shuffle_split`, `stratified_shuffle_split`, `time_series_split` (rows in the order of the time column, else of the file), `group_k_fold`, `stratified_group_k_fold`, `leave_one_group_out` (by the group column), `predefined_split` (by the fold column)."""
+    n_splits: _builtins.int
+    """Is the number of folds, or splits, of each repeat, ≥ 2; not of `leave_one_group_out` and `predefined_split`, where the data say it. Default: the request's `cv_folds`."""
+    shuffle: _builtins.bool
+    """Shuffles the rows before they are cut into folds; the folds that are not repeated only. Default false."""
+    n_repeats: _builtins.int
+    """Repeats the folds with other shuffles, ≥ 1; the repeated splitters only. Default 10."""
+    test_size: _builtins.float
+    """Is the share of the rows that is tested, in (0, 1); the shuffle splits only. Default 0.1."""
+    gap: _builtins.int
+    """Leaves out so many rows between training and test part, ≥ 0; `time_series_split` only. Default 0."""
+    max_train_rows: _builtins.int
+    """Limits the rows of the training part to the last ones, ≥ 1; `time_series_split` only. Default: no limit."""
+    test_rows: _builtins.int
+    """Is the number of rows of each test part, ≥ 1; `time_series_split` only. Default: rows ÷ (n_splits + 1), rounded down."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        n_splits: _builtins.int | None = ...,
+        shuffle: _builtins.bool | None = ...,
+        n_repeats: _builtins.int | None = ...,
+        test_size: _builtins.float | None = ...,
+        gap: _builtins.int | None = ...,
+        max_train_rows: _builtins.int | None = ...,
+        test_rows: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_gap", b"_gap", "_max_train_rows", b"_max_train_rows", "_n_repeats", b"_n_repeats", "_n_splits", b"_n_splits", "_shuffle", b"_shuffle", "_test_rows", b"_test_rows", "_test_size", b"_test_size", "gap", b"gap", "max_train_rows", b"max_train_rows", "n_repeats", b"n_repeats", "n_splits", b"n_splits", "shuffle", b"shuffle", "test_rows", b"test_rows", "test_size", b"test_size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gap", b"_gap", "_max_train_rows", b"_max_train_rows", "_n_repeats", b"_n_repeats", "_n_splits", b"_n_splits", "_shuffle", b"_shuffle", "_test_rows", b"_test_rows", "_test_size", b"_test_size", "gap", b"gap", "max_train_rows", b"max_train_rows", "n_repeats", b"n_repeats", "n_splits", b"n_splits", "shuffle", b"shuffle", "test_rows", b"test_rows", "test_size", b"test_size", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__gap: _TypeAlias = _typing.Literal["gap"]  # noqa: Y015
+    _WhichOneofArgType__gap: _TypeAlias = _typing.Literal["_gap", b"_gap"]  # noqa: Y015
+    _WhichOneofReturnType__max_train_rows: _TypeAlias = _typing.Literal["max_train_rows"]  # noqa: Y015
+    _WhichOneofArgType__max_train_rows: _TypeAlias = _typing.Literal["_max_train_rows", b"_max_train_rows"]  # noqa: Y015
+    _WhichOneofReturnType__n_repeats: _TypeAlias = _typing.Literal["n_repeats"]  # noqa: Y015
+    _WhichOneofArgType__n_repeats: _TypeAlias = _typing.Literal["_n_repeats", b"_n_repeats"]  # noqa: Y015
+    _WhichOneofReturnType__n_splits: _TypeAlias = _typing.Literal["n_splits"]  # noqa: Y015
+    _WhichOneofArgType__n_splits: _TypeAlias = _typing.Literal["_n_splits", b"_n_splits"]  # noqa: Y015
+    _WhichOneofReturnType__shuffle: _TypeAlias = _typing.Literal["shuffle"]  # noqa: Y015
+    _WhichOneofArgType__shuffle: _TypeAlias = _typing.Literal["_shuffle", b"_shuffle"]  # noqa: Y015
+    _WhichOneofReturnType__test_rows: _TypeAlias = _typing.Literal["test_rows"]  # noqa: Y015
+    _WhichOneofArgType__test_rows: _TypeAlias = _typing.Literal["_test_rows", b"_test_rows"]  # noqa: Y015
+    _WhichOneofReturnType__test_size: _TypeAlias = _typing.Literal["test_size"]  # noqa: Y015
+    _WhichOneofArgType__test_size: _TypeAlias = _typing.Literal["_test_size", b"_test_size"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gap) -> _WhichOneofReturnType__gap | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_train_rows) -> _WhichOneofReturnType__max_train_rows | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__n_repeats) -> _WhichOneofReturnType__n_repeats | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__n_splits) -> _WhichOneofReturnType__n_splits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shuffle) -> _WhichOneofReturnType__shuffle | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__test_rows) -> _WhichOneofReturnType__test_rows | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__test_size) -> _WhichOneofReturnType__test_size | None: ...
+
+Global___Splitter: _TypeAlias = Splitter  # noqa: Y015
+
+@_typing.final
 class EvaluationSpec(_message.Message):
     """Everything that is the same for all trials of a tuning run; workers fetch it once."""
 
@@ -158,6 +287,9 @@ class EvaluationSpec(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     RANDOM_STATE_FIELD_NUMBER: _builtins.int
     TRIAL_TIMEOUT_FIELD_NUMBER: _builtins.int
+    SPLITTER_FIELD_NUMBER: _builtins.int
+    WEIGHTED_SCORING_FIELD_NUMBER: _builtins.int
+    RETURN_TRAIN_SCORES_FIELD_NUMBER: _builtins.int
     dataset_id: _builtins.str
     """Is the dataset."""
     dataset_hash: _builtins.str
@@ -165,9 +297,13 @@ class EvaluationSpec(_message.Message):
     model_type: _builtins.str
     """Is the model type, such as `random_forest_classifier`."""
     cv_folds: _builtins.int
-    """Is the number of cross-validation folds, ≥ 2."""
+    """Is the number of splits each trial is scored on; without a splitter these are the folds, ≥ 2."""
     random_state: _builtins.int
     """Seeds every estimator and step that takes a seed and has none fixed."""
+    weighted_scoring: _builtins.bool
+    """Gives the dataset's weights to the scorers too."""
+    return_train_scores: _builtins.bool
+    """Scores each split's training part too."""
     @_builtins.property
     def fixed_parameters(self) -> _search_space_pb2.Assignment:
         """Sets parameters of the estimator that no trial changes."""
@@ -184,6 +320,10 @@ class EvaluationSpec(_message.Message):
     def trial_timeout(self) -> _duration_pb2.Duration:
         """Ends a trial that runs longer; no limit when absent."""
 
+    @_builtins.property
+    def splitter(self) -> Global___Splitter:
+        """Says how rows are split; absent for scikit-learn's choice for a whole number: stratified folds for classes, plain ones else, neither shuffled."""
+
     def __init__(
         self,
         *,
@@ -196,14 +336,91 @@ class EvaluationSpec(_message.Message):
         metrics: _abc.Iterable[_builtins.str] | None = ...,
         random_state: _builtins.int = ...,
         trial_timeout: _duration_pb2.Duration | None = ...,
+        splitter: Global___Splitter | None = ...,
+        weighted_scoring: _builtins.bool = ...,
+        return_train_scores: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fixed_parameters", b"fixed_parameters", "trial_timeout", b"trial_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fixed_parameters", b"fixed_parameters", "splitter", b"splitter", "trial_timeout", b"trial_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cv_folds", b"cv_folds", "dataset_hash", b"dataset_hash", "dataset_id", b"dataset_id", "fixed_parameters", b"fixed_parameters", "metrics", b"metrics", "model_type", b"model_type", "random_state", b"random_state", "steps", b"steps", "trial_timeout", b"trial_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cv_folds", b"cv_folds", "dataset_hash", b"dataset_hash", "dataset_id", b"dataset_id", "fixed_parameters", b"fixed_parameters", "metrics", b"metrics", "model_type", b"model_type", "random_state", b"random_state", "return_train_scores", b"return_train_scores", "splitter", b"splitter", "steps", b"steps", "trial_timeout", b"trial_timeout", "weighted_scoring", b"weighted_scoring"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EvaluationSpec: _TypeAlias = EvaluationSpec  # noqa: Y015
+
+@_typing.final
+class ScoreInterval(_message.Message):
+    """An interval around a mean over splits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    level: _builtins.float
+    """Is the confidence level, such as 0.95."""
+    low: _builtins.float
+    """Is the lower end."""
+    high: _builtins.float
+    """Is the upper end."""
+    def __init__(
+        self,
+        *,
+        level: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "level", b"level", "low", b"low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreInterval: _TypeAlias = ScoreInterval  # noqa: Y015
+
+@_typing.final
+class SplitFacts(_message.Message):
+    """What one split of one trial took."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRAIN_ROWS_FIELD_NUMBER: _builtins.int
+    TEST_ROWS_FIELD_NUMBER: _builtins.int
+    FIT_SECONDS_FIELD_NUMBER: _builtins.int
+    SCORE_SECONDS_FIELD_NUMBER: _builtins.int
+    BEST_ROUNDS_FIELD_NUMBER: _builtins.int
+    OPTIMISTIC_FIELD_NUMBER: _builtins.int
+    train_rows: _builtins.int
+    """Counts the rows of the training part."""
+    test_rows: _builtins.int
+    """Counts the rows of the test part."""
+    fit_seconds: _builtins.float
+    """Is the time spent fitting, in seconds."""
+    score_seconds: _builtins.float
+    """Is the time spent scoring, in seconds."""
+    best_rounds: _builtins.int
+    """Is the round, from 1, after which boosting that stops early (`early_stopping_rounds`) no longer improved; absent without early stopping."""
+    optimistic: _builtins.bool
+    """Whether those rounds were chosen by the rows the score is measured on: the score is OPTIMISTIC."""
+    def __init__(
+        self,
+        *,
+        train_rows: _builtins.int = ...,
+        test_rows: _builtins.int = ...,
+        fit_seconds: _builtins.float = ...,
+        score_seconds: _builtins.float = ...,
+        best_rounds: _builtins.int | None = ...,
+        optimistic: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_rounds", b"_best_rounds", "best_rounds", b"best_rounds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_rounds", b"_best_rounds", "best_rounds", b"best_rounds", "fit_seconds", b"fit_seconds", "optimistic", b"optimistic", "score_seconds", b"score_seconds", "test_rows", b"test_rows", "train_rows", b"train_rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__best_rounds: _TypeAlias = _typing.Literal["best_rounds"]  # noqa: Y015
+    _WhichOneofArgType__best_rounds: _TypeAlias = _typing.Literal["_best_rounds", b"_best_rounds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__best_rounds) -> _WhichOneofReturnType__best_rounds | None: ...
+
+Global___SplitFacts: _TypeAlias = SplitFacts  # noqa: Y015
 
 @_typing.final
 class MetricScores(_message.Message):
@@ -218,6 +435,10 @@ class MetricScores(_message.Message):
     MEDIAN_FIELD_NUMBER: _builtins.int
     MIN_FIELD_NUMBER: _builtins.int
     MAX_FIELD_NUMBER: _builtins.int
+    INTERVALS_FIELD_NUMBER: _builtins.int
+    TRAIN_SCORES_FIELD_NUMBER: _builtins.int
+    TRAIN_MEAN_FIELD_NUMBER: _builtins.int
+    TRAIN_STD_FIELD_NUMBER: _builtins.int
     metric: _builtins.str
     """Is the scikit-learn scorer name."""
     mean: _builtins.float
@@ -230,9 +451,21 @@ class MetricScores(_message.Message):
     """Is the lowest split score."""
     max: _builtins.float
     """Is the highest split score."""
+    train_mean: _builtins.float
+    """Is the mean of the train scores (numpy.mean in split order)."""
+    train_std: _builtins.float
+    """Is the standard deviation of the train scores (ddof 0, as scikit-learn)."""
     @_builtins.property
     def split_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Lists one score per split, in split order, bit for bit what the scorer returned; NaN for a secondary metric that was undefined."""
+
+    @_builtins.property
+    def intervals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreInterval]:
+        """Lists the intervals around the mean, at 95 % and 99 %; none for a single split, or where the trial has no `interval_method`."""
+
+    @_builtins.property
+    def train_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Lists one score per split on its training part, in split order; empty unless the request asked for train scores. NaN where the metric was undefined."""
 
     def __init__(
         self,
@@ -244,10 +477,14 @@ class MetricScores(_message.Message):
         median: _builtins.float | None = ...,
         min: _builtins.float | None = ...,
         max: _builtins.float | None = ...,
+        intervals: _abc.Iterable[Global___ScoreInterval] | None = ...,
+        train_scores: _abc.Iterable[_builtins.float] | None = ...,
+        train_mean: _builtins.float | None = ...,
+        train_std: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_mean", b"_mean", "_median", b"_median", "_min", b"_min", "_std", b"_std", "max", b"max", "mean", b"mean", "median", b"median", "min", b"min", "std", b"std"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_mean", b"_mean", "_median", b"_median", "_min", b"_min", "_std", b"_std", "_train_mean", b"_train_mean", "_train_std", b"_train_std", "max", b"max", "mean", b"mean", "median", b"median", "min", b"min", "std", b"std", "train_mean", b"train_mean", "train_std", b"train_std"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_mean", b"_mean", "_median", b"_median", "_min", b"_min", "_std", b"_std", "max", b"max", "mean", b"mean", "median", b"median", "metric", b"metric", "min", b"min", "split_scores", b"split_scores", "std", b"std"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_mean", b"_mean", "_median", b"_median", "_min", b"_min", "_std", b"_std", "_train_mean", b"_train_mean", "_train_std", b"_train_std", "intervals", b"intervals", "max", b"max", "mean", b"mean", "median", b"median", "metric", b"metric", "min", b"min", "split_scores", b"split_scores", "std", b"std", "train_mean", b"train_mean", "train_scores", b"train_scores", "train_std", b"train_std"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
@@ -259,6 +496,10 @@ class MetricScores(_message.Message):
     _WhichOneofArgType__min: _TypeAlias = _typing.Literal["_min", b"_min"]  # noqa: Y015
     _WhichOneofReturnType__std: _TypeAlias = _typing.Literal["std"]  # noqa: Y015
     _WhichOneofArgType__std: _TypeAlias = _typing.Literal["_std", b"_std"]  # noqa: Y015
+    _WhichOneofReturnType__train_mean: _TypeAlias = _typing.Literal["train_mean"]  # noqa: Y015
+    _WhichOneofArgType__train_mean: _TypeAlias = _typing.Literal["_train_mean", b"_train_mean"]  # noqa: Y015
+    _WhichOneofReturnType__train_std: _TypeAlias = _typing.Literal["train_std"]  # noqa: Y015
+    _WhichOneofArgType__train_std: _TypeAlias = _typing.Literal["_train_std", b"_train_std"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max) -> _WhichOneofReturnType__max | None: ...
     @_typing.overload
@@ -269,5 +510,9 @@ class MetricScores(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__min) -> _WhichOneofReturnType__min | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__std) -> _WhichOneofReturnType__std | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__train_mean) -> _WhichOneofReturnType__train_mean | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__train_std) -> _WhichOneofReturnType__train_std | None: ...
 
 Global___MetricScores: _TypeAlias = MetricScores  # noqa: Y015

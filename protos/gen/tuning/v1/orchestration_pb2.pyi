@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tuning.v1 import objective_pb2 as _objective_pb2
 from tuning.v1 import search_space_pb2 as _search_space_pb2
 import builtins as _builtins
 import sys
@@ -38,9 +39,9 @@ class _LifecycleStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Lifecy
     LIFECYCLE_STATE_COMPLETED: _LifecycleState.ValueType  # 4
     """Ended with at least one successful trial."""
     LIFECYCLE_STATE_FAILED: _LifecycleState.ValueType  # 5
-    """Ended without a successful trial; `reason` says why."""
+    """Ended without a successful trial, or because too many failed; `reason` says why."""
     LIFECYCLE_STATE_CANCELLED: _LifecycleState.ValueType  # 6
-    """Was ended by a person."""
+    """Was ended by a person, or had not begun when a limit or a failed stage ended the search."""
 
 class LifecycleState(_LifecycleState, metaclass=_LifecycleStateEnumTypeWrapper):
     """The states of orchestrations, stages and tuning runs."""
@@ -56,10 +57,34 @@ LIFECYCLE_STATE_PAUSED: LifecycleState.ValueType  # 3
 LIFECYCLE_STATE_COMPLETED: LifecycleState.ValueType  # 4
 """Ended with at least one successful trial."""
 LIFECYCLE_STATE_FAILED: LifecycleState.ValueType  # 5
-"""Ended without a successful trial; `reason` says why."""
+"""Ended without a successful trial, or because too many failed; `reason` says why."""
 LIFECYCLE_STATE_CANCELLED: LifecycleState.ValueType  # 6
-"""Was ended by a person."""
+"""Was ended by a person, or had not begun when a limit or a failed stage ended the search."""
 Global___LifecycleState: _TypeAlias = LifecycleState  # noqa: Y015
+
+class _SimplerValues:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SimplerValuesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SimplerValues.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SIMPLER_VALUES_UNSPECIFIED: _SimplerValues.ValueType  # 0
+    """Is never stored."""
+    SIMPLER_VALUES_LOWER: _SimplerValues.ValueType  # 1
+    """Says that lower values do."""
+    SIMPLER_VALUES_HIGHER: _SimplerValues.ValueType  # 2
+    """Says that higher values do."""
+
+class SimplerValues(_SimplerValues, metaclass=_SimplerValuesEnumTypeWrapper):
+    """Which values of a parameter make a candidate simpler."""
+
+SIMPLER_VALUES_UNSPECIFIED: SimplerValues.ValueType  # 0
+"""Is never stored."""
+SIMPLER_VALUES_LOWER: SimplerValues.ValueType  # 1
+"""Says that lower values do."""
+SIMPLER_VALUES_HIGHER: SimplerValues.ValueType  # 2
+"""Says that higher values do."""
+Global___SimplerValues: _TypeAlias = SimplerValues  # noqa: Y015
 
 @_typing.final
 class TrialCounts(_message.Message):
@@ -160,6 +185,43 @@ class BestTrial(_message.Message):
 Global___BestTrial: _TypeAlias = BestTrial  # noqa: Y015
 
 @_typing.final
+class BaselineTrial(_message.Message):
+    """The trial of the model's current parameters, by which improvement is measured."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIAL_NUMBER_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    IMPROVEMENT_FIELD_NUMBER: _builtins.int
+    trial_number: _builtins.int
+    """Is the trial's number."""
+    score: _builtins.float
+    """Is its mean objective over the splits; absent until it has succeeded."""
+    improvement: _builtins.float
+    """Is the best score of the tuning run minus the baseline's, ≥ 0; absent until the baseline has succeeded."""
+    def __init__(
+        self,
+        *,
+        trial_number: _builtins.int = ...,
+        score: _builtins.float | None = ...,
+        improvement: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_improvement", b"_improvement", "_score", b"_score", "improvement", b"improvement", "score", b"score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_improvement", b"_improvement", "_score", b"_score", "improvement", b"improvement", "score", b"score", "trial_number", b"trial_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__improvement: _TypeAlias = _typing.Literal["improvement"]  # noqa: Y015
+    _WhichOneofArgType__improvement: _TypeAlias = _typing.Literal["_improvement", b"_improvement"]  # noqa: Y015
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__improvement) -> _WhichOneofReturnType__improvement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+
+Global___BaselineTrial: _TypeAlias = BaselineTrial  # noqa: Y015
+
+@_typing.final
 class Timings(_message.Message):
     """When something happened."""
 
@@ -206,6 +268,217 @@ class Timings(_message.Message):
 Global___Timings: _TypeAlias = Timings  # noqa: Y015
 
 @_typing.final
+class Pruning(_message.Message):
+    """Stops trials before their last step. Off when absent. Figures of other rules than the one named are refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
+    KEEP_TIES_FIELD_NUMBER: _builtins.int
+    STEP_KIND_FIELD_NUMBER: _builtins.int
+    MAX_STEPS_FIELD_NUMBER: _builtins.int
+    WARMUP_STEPS_FIELD_NUMBER: _builtins.int
+    STARTUP_TRIALS_FIELD_NUMBER: _builtins.int
+    INTERVAL_STEPS_FIELD_NUMBER: _builtins.int
+    REDUCTION_FACTOR_FIELD_NUMBER: _builtins.int
+    GRACE_PERIOD_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    TEST_FIELD_NUMBER: _builtins.int
+    MIN_SPLITS_FIELD_NUMBER: _builtins.int
+    MIN_TRAINING_FRACTION_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """Is the rule: `lossless` stops a candidate that could not be among the best `keep` even if its other folds went perfectly, so that those come out as in a search that stops none. Default `lossless`. The others guess, and may stop the best: `median` stops a trial that stands below the median of the others at the same step; `asha` (asynchronous successive halving) lets the best of each rung go on; `racing` stops a trial once a test over shared splits says that it is worse than the best so far."""
+    keep: _builtins.int
+    """Counts the candidates that must come out so, 1 to 1000. Default 1; as many as a refinement rests on where one follows."""
+    keep_ties: _builtins.bool
+    """Keeps every candidate with the score of the last of them too. Default false; true where a refinement follows."""
+    step_kind: _objective_pb2.StepKind.ValueType
+    """Is what a step is; folds when unspecified, and always with `lossless` and `racing`. Boosting rounds need a model type that is fitted round by round."""
+    max_steps: _builtins.int
+    """Counts the steps of a whole trial: the splits, the rungs of training size, or the rounds of the candidate that makes most. Set by the service."""
+    warmup_steps: _builtins.int
+    """Counts the steps a trial makes before `median` first looks at it, 1 to max_steps - 1. Default 1."""
+    startup_trials: _builtins.int
+    """Counts the other trials `median` needs at a step, 1 or more and fewer than the trials planned. Default 5."""
+    interval_steps: _builtins.int
+    """Counts the steps between two looks of `median`, 1 or more. Default 1."""
+    reduction_factor: _builtins.int
+    """Is what `asha` divides by: at a rung one in so many goes on, 2 or more. Default 4."""
+    grace_period: _builtins.int
+    """Counts the steps of the first rung of `asha`, 1 to max_steps; the next ones are at this times the reduction factor, and so on. Default 1."""
+    level: _builtins.float
+    """Is the p-value at which `racing` stops, above 0 and at most 0.5. It is a heuristic, for every split is looked at again. Default 0.05."""
+    test: _builtins.str
+    """Names the test of `racing`: `corrected_t` (paired t with the variance of Nadeau and Bengio) or `wilcoxon` (signed ranks). Default `corrected_t`."""
+    min_splits: _builtins.int
+    """Counts the shared splits `racing` needs before its first look, 5 or more and fewer than the splits. Default 5."""
+    min_training_fraction: _builtins.float
+    """Is the share of the training rows on the first rung where steps are training sizes, above 0 and below 1; each further rung is `reduction_factor` times as large with `asha`, twice with `median`, and the last is all rows. Default 0.1."""
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        keep: _builtins.int | None = ...,
+        keep_ties: _builtins.bool | None = ...,
+        step_kind: _objective_pb2.StepKind.ValueType = ...,
+        max_steps: _builtins.int = ...,
+        warmup_steps: _builtins.int | None = ...,
+        startup_trials: _builtins.int | None = ...,
+        interval_steps: _builtins.int | None = ...,
+        reduction_factor: _builtins.int | None = ...,
+        grace_period: _builtins.int | None = ...,
+        level: _builtins.float | None = ...,
+        test: _builtins.str = ...,
+        min_splits: _builtins.int | None = ...,
+        min_training_fraction: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_grace_period", b"_grace_period", "_interval_steps", b"_interval_steps", "_keep", b"_keep", "_keep_ties", b"_keep_ties", "_level", b"_level", "_min_splits", b"_min_splits", "_min_training_fraction", b"_min_training_fraction", "_reduction_factor", b"_reduction_factor", "_startup_trials", b"_startup_trials", "_warmup_steps", b"_warmup_steps", "grace_period", b"grace_period", "interval_steps", b"interval_steps", "keep", b"keep", "keep_ties", b"keep_ties", "level", b"level", "min_splits", b"min_splits", "min_training_fraction", b"min_training_fraction", "reduction_factor", b"reduction_factor", "startup_trials", b"startup_trials", "warmup_steps", b"warmup_steps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grace_period", b"_grace_period", "_interval_steps", b"_interval_steps", "_keep", b"_keep", "_keep_ties", b"_keep_ties", "_level", b"_level", "_min_splits", b"_min_splits", "_min_training_fraction", b"_min_training_fraction", "_reduction_factor", b"_reduction_factor", "_startup_trials", b"_startup_trials", "_warmup_steps", b"_warmup_steps", "grace_period", b"grace_period", "interval_steps", b"interval_steps", "keep", b"keep", "keep_ties", b"keep_ties", "level", b"level", "max_steps", b"max_steps", "min_splits", b"min_splits", "min_training_fraction", b"min_training_fraction", "reduction_factor", b"reduction_factor", "rule", b"rule", "startup_trials", b"startup_trials", "step_kind", b"step_kind", "test", b"test", "warmup_steps", b"warmup_steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__grace_period: _TypeAlias = _typing.Literal["grace_period"]  # noqa: Y015
+    _WhichOneofArgType__grace_period: _TypeAlias = _typing.Literal["_grace_period", b"_grace_period"]  # noqa: Y015
+    _WhichOneofReturnType__interval_steps: _TypeAlias = _typing.Literal["interval_steps"]  # noqa: Y015
+    _WhichOneofArgType__interval_steps: _TypeAlias = _typing.Literal["_interval_steps", b"_interval_steps"]  # noqa: Y015
+    _WhichOneofReturnType__keep: _TypeAlias = _typing.Literal["keep"]  # noqa: Y015
+    _WhichOneofArgType__keep: _TypeAlias = _typing.Literal["_keep", b"_keep"]  # noqa: Y015
+    _WhichOneofReturnType__keep_ties: _TypeAlias = _typing.Literal["keep_ties"]  # noqa: Y015
+    _WhichOneofArgType__keep_ties: _TypeAlias = _typing.Literal["_keep_ties", b"_keep_ties"]  # noqa: Y015
+    _WhichOneofReturnType__level: _TypeAlias = _typing.Literal["level"]  # noqa: Y015
+    _WhichOneofArgType__level: _TypeAlias = _typing.Literal["_level", b"_level"]  # noqa: Y015
+    _WhichOneofReturnType__min_splits: _TypeAlias = _typing.Literal["min_splits"]  # noqa: Y015
+    _WhichOneofArgType__min_splits: _TypeAlias = _typing.Literal["_min_splits", b"_min_splits"]  # noqa: Y015
+    _WhichOneofReturnType__min_training_fraction: _TypeAlias = _typing.Literal["min_training_fraction"]  # noqa: Y015
+    _WhichOneofArgType__min_training_fraction: _TypeAlias = _typing.Literal["_min_training_fraction", b"_min_training_fraction"]  # noqa: Y015
+    _WhichOneofReturnType__reduction_factor: _TypeAlias = _typing.Literal["reduction_factor"]  # noqa: Y015
+    _WhichOneofArgType__reduction_factor: _TypeAlias = _typing.Literal["_reduction_factor", b"_reduction_factor"]  # noqa: Y015
+    _WhichOneofReturnType__startup_trials: _TypeAlias = _typing.Literal["startup_trials"]  # noqa: Y015
+    _WhichOneofArgType__startup_trials: _TypeAlias = _typing.Literal["_startup_trials", b"_startup_trials"]  # noqa: Y015
+    _WhichOneofReturnType__warmup_steps: _TypeAlias = _typing.Literal["warmup_steps"]  # noqa: Y015
+    _WhichOneofArgType__warmup_steps: _TypeAlias = _typing.Literal["_warmup_steps", b"_warmup_steps"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grace_period) -> _WhichOneofReturnType__grace_period | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__interval_steps) -> _WhichOneofReturnType__interval_steps | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__keep) -> _WhichOneofReturnType__keep | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__keep_ties) -> _WhichOneofReturnType__keep_ties | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__level) -> _WhichOneofReturnType__level | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_splits) -> _WhichOneofReturnType__min_splits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_training_fraction) -> _WhichOneofReturnType__min_training_fraction | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reduction_factor) -> _WhichOneofReturnType__reduction_factor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__startup_trials) -> _WhichOneofReturnType__startup_trials | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__warmup_steps) -> _WhichOneofReturnType__warmup_steps | None: ...
+
+Global___Pruning: _TypeAlias = Pruning  # noqa: Y015
+
+@_typing.final
+class SimplerParameter(_message.Message):
+    """A parameter with what makes a candidate simpler in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARAMETER_FIELD_NUMBER: _builtins.int
+    PREFER_FIELD_NUMBER: _builtins.int
+    parameter: _builtins.str
+    """Names the parameter, one that has numbers; candidates in which it is no number (`null`) are the least simple."""
+    prefer: Global___SimplerValues.ValueType
+    """Says which of its values are simpler; needed."""
+    def __init__(
+        self,
+        *,
+        parameter: _builtins.str = ...,
+        prefer: Global___SimplerValues.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parameter", b"parameter", "prefer", b"prefer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimplerParameter: _TypeAlias = SimplerParameter  # noqa: Y015
+
+@_typing.final
+class Selection(_message.Message):
+    """How the best model is selected among a model's candidates. The best by score when absent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    SIMPLER_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """Is the rule: `best`, by score; or `one_standard_error`, the simplest candidate whose score is within one standard error of the best's (Breiman et al. 1984), s/√J for its J split scores with s of ddof 1. Default `best`."""
+    @_builtins.property
+    def simpler(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimplerParameter]:
+        """Lists what makes a candidate simpler, the most important parameter first; equally simple ones go by score. Needed by `one_standard_error`."""
+
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        simpler: _abc.Iterable[Global___SimplerParameter] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "simpler", b"simpler"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Selection: _TypeAlias = Selection  # noqa: Y015
+
+@_typing.final
+class SelectionMade(_message.Message):
+    """What was selected of a model's candidates, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    BEST_BY_SCORE_FIELD_NUMBER: _builtins.int
+    STANDARD_ERROR_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """Is the rule."""
+    standard_error: _builtins.float
+    """Is the standard error of its mean."""
+    threshold: _builtins.float
+    """Is the lowest score within it."""
+    candidates: _builtins.int
+    """Counts the candidates with that score or a better one, the best included."""
+    reason: _builtins.str
+    """Says in words what was selected and why."""
+    @_builtins.property
+    def best_by_score(self) -> Global___BestTrial:
+        """Is the best by score, which the others were measured by."""
+
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        best_by_score: Global___BestTrial | None = ...,
+        standard_error: _builtins.float = ...,
+        threshold: _builtins.float = ...,
+        candidates: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["best_by_score", b"best_by_score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_by_score", b"best_by_score", "candidates", b"candidates", "reason", b"reason", "rule", b"rule", "standard_error", b"standard_error", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelectionMade: _TypeAlias = SelectionMade  # noqa: Y015
+
+@_typing.final
 class TuningRun(_message.Message):
     """One search by one method over the parameters of one model run."""
 
@@ -231,6 +504,12 @@ class TuningRun(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     CV_FOLDS_FIELD_NUMBER: _builtins.int
     RANDOM_STATE_FIELD_NUMBER: _builtins.int
+    SPLITTER_FIELD_NUMBER: _builtins.int
+    STOPPING_FIELD_NUMBER: _builtins.int
+    PRUNING_FIELD_NUMBER: _builtins.int
+    FITS_SAVED_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
     tuning_run_id: _builtins.str
     """Identifies the tuning run."""
     orchestration_id: _builtins.str
@@ -242,23 +521,25 @@ class TuningRun(_message.Message):
     model_type: _builtins.str
     """Is the model type."""
     method: _builtins.str
-    """Is the method asked for: `grid_search`, `random_search`, `bayesian` or `cross_validation`."""
+    """Is the method asked for: `grid_search`, `random_search`, `sobol`, `bayesian`, `bayesian_skopt`, `tpe` or `cross_validation`."""
     method_used: _builtins.str
     """Is the method that ran, which differs from `method` after a fall-back."""
     state: Global___LifecycleState.ValueType
     """Is its state."""
     reason: _builtins.str
-    """Says why it ended: BUDGET_SPENT, SPACE_EXHAUSTED, MANUAL, CANCELLED, ALL_TRIALS_FAILED, …."""
+    """Says why it ended: BUDGET_SPENT (its own trials, or the budget's), SPACE_EXHAUSTED, PLATEAU, TARGET_REACHED, MANUAL, CANCELLED, ALL_TRIALS_FAILED, TOO_MANY_FAILURES, DEADLINE_REACHED, COST_SPENT, …."""
     message: _builtins.str
-    """Says in words what went wrong, when something did."""
+    """Says in words what went wrong, when something did, or which stopping rule ended it."""
     trial_budget: _builtins.int
-    """Is the number of trials asked for; absent for a grid, which runs all its points."""
+    """Is the number of trials asked for, with what was added since; absent for a grid, which runs all its points."""
     total_combinations: _builtins.int
     """Counts the points of the space; absent when there are infinitely many."""
     cv_folds: _builtins.int
-    """Is the number of cross-validation folds."""
+    """Is the number of splits each of its trials is scored on."""
     random_state: _builtins.int
     """Is the seed."""
+    fits_saved: _builtins.int
+    """Counts the fits that trials stopped early did not need."""
     @_builtins.property
     def space(self) -> _search_space_pb2.SearchSpace:
         """Is the space it searches, refined when a stage before it had results."""
@@ -283,6 +564,26 @@ class TuningRun(_message.Message):
     def metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Lists the metrics, the objective first."""
 
+    @_builtins.property
+    def splitter(self) -> _objective_pb2.Splitter:
+        """Says how rows are split; absent when the request did not say."""
+
+    @_builtins.property
+    def stopping(self) -> Global___StoppingRules:
+        """Says when it ends before its plan does."""
+
+    @_builtins.property
+    def pruning(self) -> Global___Pruning:
+        """Says how its trials are stopped early; absent when they are not."""
+
+    @_builtins.property
+    def start(self) -> _search_space_pb2.StartPoints:
+        """Lists the points that are tried first."""
+
+    @_builtins.property
+    def baseline(self) -> Global___BaselineTrial:
+        """Is the trial of the current parameters; absent when they are not tried, or an earlier stage tried them."""
+
     def __init__(
         self,
         *,
@@ -306,10 +607,16 @@ class TuningRun(_message.Message):
         metrics: _abc.Iterable[_builtins.str] | None = ...,
         cv_folds: _builtins.int = ...,
         random_state: _builtins.int = ...,
+        splitter: _objective_pb2.Splitter | None = ...,
+        stopping: Global___StoppingRules | None = ...,
+        pruning: Global___Pruning | None = ...,
+        fits_saved: _builtins.int = ...,
+        start: _search_space_pb2.StartPoints | None = ...,
+        baseline: Global___BaselineTrial | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_total_combinations", b"_total_combinations", "_trial_budget", b"_trial_budget", "best", b"best", "counts", b"counts", "original_space", b"original_space", "space", b"space", "timings", b"timings", "total_combinations", b"total_combinations", "trial_budget", b"trial_budget"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_total_combinations", b"_total_combinations", "_trial_budget", b"_trial_budget", "baseline", b"baseline", "best", b"best", "counts", b"counts", "original_space", b"original_space", "pruning", b"pruning", "space", b"space", "splitter", b"splitter", "start", b"start", "stopping", b"stopping", "timings", b"timings", "total_combinations", b"total_combinations", "trial_budget", b"trial_budget"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_combinations", b"_total_combinations", "_trial_budget", b"_trial_budget", "best", b"best", "counts", b"counts", "cv_folds", b"cv_folds", "message", b"message", "method", b"method", "method_used", b"method_used", "metrics", b"metrics", "model_run_id", b"model_run_id", "model_type", b"model_type", "orchestration_id", b"orchestration_id", "original_space", b"original_space", "random_state", b"random_state", "reason", b"reason", "space", b"space", "stage_index", b"stage_index", "state", b"state", "timings", b"timings", "total_combinations", b"total_combinations", "trial_budget", b"trial_budget", "tuning_run_id", b"tuning_run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_combinations", b"_total_combinations", "_trial_budget", b"_trial_budget", "baseline", b"baseline", "best", b"best", "counts", b"counts", "cv_folds", b"cv_folds", "fits_saved", b"fits_saved", "message", b"message", "method", b"method", "method_used", b"method_used", "metrics", b"metrics", "model_run_id", b"model_run_id", "model_type", b"model_type", "orchestration_id", b"orchestration_id", "original_space", b"original_space", "pruning", b"pruning", "random_state", b"random_state", "reason", b"reason", "space", b"space", "splitter", b"splitter", "stage_index", b"stage_index", "start", b"start", "state", b"state", "stopping", b"stopping", "timings", b"timings", "total_combinations", b"total_combinations", "trial_budget", b"trial_budget", "tuning_run_id", b"tuning_run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__total_combinations: _TypeAlias = _typing.Literal["total_combinations"]  # noqa: Y015
     _WhichOneofArgType__total_combinations: _TypeAlias = _typing.Literal["_total_combinations", b"_total_combinations"]  # noqa: Y015
@@ -339,6 +646,8 @@ class Stage(_message.Message):
     TUNING_RUNS_FIELD_NUMBER: _builtins.int
     MAX_ACTIVE_TUNING_RUNS_FIELD_NUMBER: _builtins.int
     REFINEMENT_FACTOR_FIELD_NUMBER: _builtins.int
+    REFINEMENT_FIELD_NUMBER: _builtins.int
+    EXPLORE_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Is the stage's place in the plan, from 0."""
     method: _builtins.str
@@ -355,6 +664,10 @@ class Stage(_message.Message):
     """Counts how many of its tuning runs may run at once; 0 for all."""
     refinement_factor: _builtins.float
     """Is the factor by which its space is refined from the stages before it; absent when it searches the original space."""
+    refinement: _builtins.str
+    """Names the rule its space is refined by: `fixed`, `adaptive`, or `near` for a `local` stage, which searches within `refinement_factor` of each range around the best; empty when it searches the original space."""
+    explore: _builtins.float
+    """Is the share of its points that look in the original bounds when its space is refined, 0 to 1."""
     @_builtins.property
     def counts(self) -> Global___TrialCounts:
         """Counts its trials."""
@@ -381,10 +694,12 @@ class Stage(_message.Message):
         tuning_runs: _abc.Iterable[Global___TuningRun] | None = ...,
         max_active_tuning_runs: _builtins.int = ...,
         refinement_factor: _builtins.float | None = ...,
+        refinement: _builtins.str = ...,
+        explore: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_best_score", b"_best_score", "_refinement_factor", b"_refinement_factor", "best_score", b"best_score", "counts", b"counts", "refinement_factor", b"refinement_factor", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_score", b"_best_score", "_refinement_factor", b"_refinement_factor", "best_score", b"best_score", "counts", b"counts", "index", b"index", "max_active_tuning_runs", b"max_active_tuning_runs", "message", b"message", "method", b"method", "reason", b"reason", "refinement_factor", b"refinement_factor", "state", b"state", "timings", b"timings", "tuning_runs", b"tuning_runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_score", b"_best_score", "_refinement_factor", b"_refinement_factor", "best_score", b"best_score", "counts", b"counts", "explore", b"explore", "index", b"index", "max_active_tuning_runs", b"max_active_tuning_runs", "message", b"message", "method", b"method", "reason", b"reason", "refinement", b"refinement", "refinement_factor", b"refinement_factor", "state", b"state", "timings", b"timings", "tuning_runs", b"tuning_runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_score: _TypeAlias = _typing.Literal["best_score"]  # noqa: Y015
     _WhichOneofArgType__best_score: _TypeAlias = _typing.Literal["_best_score", b"_best_score"]  # noqa: Y015
@@ -396,6 +711,142 @@ class Stage(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__refinement_factor) -> _WhichOneofReturnType__refinement_factor | None: ...
 
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
+
+@_typing.final
+class Budget(_message.Message):
+    """What a search may use up at most; a limit that is absent does not hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_TRIALS_FIELD_NUMBER: _builtins.int
+    MAX_FAILED_TRIALS_FIELD_NUMBER: _builtins.int
+    MAX_SECONDS_FIELD_NUMBER: _builtins.int
+    MAX_COST_FIELD_NUMBER: _builtins.int
+    PRICE_PER_HOUR_FIELD_NUMBER: _builtins.int
+    TRIAL_TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
+    max_trials: _builtins.int
+    """Limits the trials of all stages together, ≥ 1; the search ends when the last of them has ended."""
+    max_failed_trials: _builtins.int
+    """Limits the failed trials, ≥ 0; one more ends the search as FAILED."""
+    max_seconds: _builtins.float
+    """Limits the time the search is RUNNING, in seconds, > 0; pauses do not count. Trials that still run then are cancelled, and count as run should it be extended."""
+    max_cost: _builtins.float
+    """Limits what trials cost, > 0, in the currency of `price_per_hour`. With `trial_timeout_seconds` it is never exceeded: a trial starts when the price of its longest possible run is left (what a worker needs before and after that is not charged). Without, by no more than the trials that run when it is reached. The search ends when trials wait and none can be paid for."""
+    price_per_hour: _builtins.float
+    """Is the price of one slot for an hour, > 0. Default: the operator's, where there is one."""
+    trial_timeout_seconds: _builtins.float
+    """Ends a trial that runs longer, in seconds, > 0."""
+    def __init__(
+        self,
+        *,
+        max_trials: _builtins.int | None = ...,
+        max_failed_trials: _builtins.int | None = ...,
+        max_seconds: _builtins.float | None = ...,
+        max_cost: _builtins.float | None = ...,
+        price_per_hour: _builtins.float | None = ...,
+        trial_timeout_seconds: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost", b"_max_cost", "_max_failed_trials", b"_max_failed_trials", "_max_seconds", b"_max_seconds", "_max_trials", b"_max_trials", "_price_per_hour", b"_price_per_hour", "_trial_timeout_seconds", b"_trial_timeout_seconds", "max_cost", b"max_cost", "max_failed_trials", b"max_failed_trials", "max_seconds", b"max_seconds", "max_trials", b"max_trials", "price_per_hour", b"price_per_hour", "trial_timeout_seconds", b"trial_timeout_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost", b"_max_cost", "_max_failed_trials", b"_max_failed_trials", "_max_seconds", b"_max_seconds", "_max_trials", b"_max_trials", "_price_per_hour", b"_price_per_hour", "_trial_timeout_seconds", b"_trial_timeout_seconds", "max_cost", b"max_cost", "max_failed_trials", b"max_failed_trials", "max_seconds", b"max_seconds", "max_trials", b"max_trials", "price_per_hour", b"price_per_hour", "trial_timeout_seconds", b"trial_timeout_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_cost: _TypeAlias = _typing.Literal["max_cost"]  # noqa: Y015
+    _WhichOneofArgType__max_cost: _TypeAlias = _typing.Literal["_max_cost", b"_max_cost"]  # noqa: Y015
+    _WhichOneofReturnType__max_failed_trials: _TypeAlias = _typing.Literal["max_failed_trials"]  # noqa: Y015
+    _WhichOneofArgType__max_failed_trials: _TypeAlias = _typing.Literal["_max_failed_trials", b"_max_failed_trials"]  # noqa: Y015
+    _WhichOneofReturnType__max_seconds: _TypeAlias = _typing.Literal["max_seconds"]  # noqa: Y015
+    _WhichOneofArgType__max_seconds: _TypeAlias = _typing.Literal["_max_seconds", b"_max_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__max_trials: _TypeAlias = _typing.Literal["max_trials"]  # noqa: Y015
+    _WhichOneofArgType__max_trials: _TypeAlias = _typing.Literal["_max_trials", b"_max_trials"]  # noqa: Y015
+    _WhichOneofReturnType__price_per_hour: _TypeAlias = _typing.Literal["price_per_hour"]  # noqa: Y015
+    _WhichOneofArgType__price_per_hour: _TypeAlias = _typing.Literal["_price_per_hour", b"_price_per_hour"]  # noqa: Y015
+    _WhichOneofReturnType__trial_timeout_seconds: _TypeAlias = _typing.Literal["trial_timeout_seconds"]  # noqa: Y015
+    _WhichOneofArgType__trial_timeout_seconds: _TypeAlias = _typing.Literal["_trial_timeout_seconds", b"_trial_timeout_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost) -> _WhichOneofReturnType__max_cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_failed_trials) -> _WhichOneofReturnType__max_failed_trials | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_seconds) -> _WhichOneofReturnType__max_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_trials) -> _WhichOneofReturnType__max_trials | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_per_hour) -> _WhichOneofReturnType__price_per_hour | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__trial_timeout_seconds) -> _WhichOneofReturnType__trial_timeout_seconds | None: ...
+
+Global___Budget: _TypeAlias = Budget  # noqa: Y015
+
+@_typing.final
+class StoppingRules(_message.Message):
+    """When enough was found; a rule that is absent does not hold. What a rule ends is COMPLETED, for it has a score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATEAU_TRIALS_FIELD_NUMBER: _builtins.int
+    MIN_IMPROVEMENT_FIELD_NUMBER: _builtins.int
+    TARGET_SCORE_FIELD_NUMBER: _builtins.int
+    plateau_trials: _builtins.int
+    """Ends it after so many trials in a row without an improvement, ≥ 1. Failed and cancelled trials do not count; those stopped early do."""
+    min_improvement: _builtins.float
+    """Is what a score must be above the last improvement to be one itself, ≥ 0; needs `plateau_trials`. Default 0."""
+    target_score: _builtins.float
+    """Ends it when a trial scores as much or more. What is extended after that goes on."""
+    def __init__(
+        self,
+        *,
+        plateau_trials: _builtins.int | None = ...,
+        min_improvement: _builtins.float | None = ...,
+        target_score: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_improvement", b"_min_improvement", "_plateau_trials", b"_plateau_trials", "_target_score", b"_target_score", "min_improvement", b"min_improvement", "plateau_trials", b"plateau_trials", "target_score", b"target_score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_improvement", b"_min_improvement", "_plateau_trials", b"_plateau_trials", "_target_score", b"_target_score", "min_improvement", b"min_improvement", "plateau_trials", b"plateau_trials", "target_score", b"target_score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__min_improvement: _TypeAlias = _typing.Literal["min_improvement"]  # noqa: Y015
+    _WhichOneofArgType__min_improvement: _TypeAlias = _typing.Literal["_min_improvement", b"_min_improvement"]  # noqa: Y015
+    _WhichOneofReturnType__plateau_trials: _TypeAlias = _typing.Literal["plateau_trials"]  # noqa: Y015
+    _WhichOneofArgType__plateau_trials: _TypeAlias = _typing.Literal["_plateau_trials", b"_plateau_trials"]  # noqa: Y015
+    _WhichOneofReturnType__target_score: _TypeAlias = _typing.Literal["target_score"]  # noqa: Y015
+    _WhichOneofArgType__target_score: _TypeAlias = _typing.Literal["_target_score", b"_target_score"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_improvement) -> _WhichOneofReturnType__min_improvement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__plateau_trials) -> _WhichOneofReturnType__plateau_trials | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_score) -> _WhichOneofReturnType__target_score | None: ...
+
+Global___StoppingRules: _TypeAlias = StoppingRules  # noqa: Y015
+
+@_typing.final
+class BudgetUse(_message.Message):
+    """What a search has used up so far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTIVE_SECONDS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    RESERVED_COST_FIELD_NUMBER: _builtins.int
+    active_seconds: _builtins.float
+    """Is the time it was RUNNING, in seconds."""
+    cost: _builtins.float
+    """Is what ended attempts at its trials cost; each is charged once, late results and lost workers included."""
+    reserved_cost: _builtins.float
+    """Is what is held back for attempts that may still run; of a lost one until nothing can be heard of it any more."""
+    def __init__(
+        self,
+        *,
+        active_seconds: _builtins.float = ...,
+        cost: _builtins.float = ...,
+        reserved_cost: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_seconds", b"active_seconds", "cost", b"cost", "reserved_cost", b"reserved_cost"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetUse: _TypeAlias = BudgetUse  # noqa: Y015
 
 @_typing.final
 class Orchestration(_message.Message):
@@ -419,16 +870,23 @@ class Orchestration(_message.Message):
     CV_FOLDS_FIELD_NUMBER: _builtins.int
     RANDOM_STATE_FIELD_NUMBER: _builtins.int
     MAX_CONCURRENT_TRIALS_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    WORKER_CLASS_FIELD_NUMBER: _builtins.int
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    STOPPING_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
     orchestration_id: _builtins.str
     """Identifies the orchestration."""
     workflow: _builtins.str
-    """Is the preset it was started by: `progressive_search`, `multi_model_comparison`, `tuning` or `cross_validation`."""
+    """Is the preset it was started by: `progressive_search`, `multi_model_comparison`, `plan`, `tuning` or `cross_validation`."""
     state: Global___LifecycleState.ValueType
     """Is its state."""
     reason: _builtins.str
-    """Says why it ended: COMPLETED, ALL_TRIALS_FAILED, CANCELLED, …."""
+    """Says why it ended: COMPLETED, ALL_TRIALS_FAILED, CANCELLED, BUDGET_SPENT (a limit on trials left out part of the plan), TOO_MANY_FAILURES, DEADLINE_REACHED, PLATEAU, TARGET_REACHED, …."""
     message: _builtins.str
-    """Says in words what went wrong, when something did."""
+    """Says in words what went wrong, when something did, or which rule ended it."""
     study_name: _builtins.str
     """Is its name, unique per tenant, when it was given one."""
     percentage: _builtins.float
@@ -438,11 +896,17 @@ class Orchestration(_message.Message):
     scoring_metric: _builtins.str
     """Is the scikit-learn scorer that is maximised."""
     cv_folds: _builtins.int
-    """Is the number of cross-validation folds."""
+    """Is the number of splits each of its trials is scored on."""
     random_state: _builtins.int
     """Is the seed."""
     max_concurrent_trials: _builtins.int
     """Limits how many of its trials run at once; 0 for no limit."""
+    priority: _builtins.int
+    """Decides who is served first: higher before lower."""
+    worker_class: _builtins.str
+    """Is the class of workers that runs its trials."""
+    first_sequence: _builtins.int
+    """Is the number of the oldest event that is kept; 1 until retention removes events of a search that ended long ago, one more than `last_sequence` when none is kept."""
     @_builtins.property
     def counts(self) -> Global___TrialCounts:
         """Counts its trials over all stages."""
@@ -458,6 +922,22 @@ class Orchestration(_message.Message):
     @_builtins.property
     def timings(self) -> Global___Timings:
         """Says when it ran."""
+
+    @_builtins.property
+    def budget(self) -> Global___Budget:
+        """Is what it may use up."""
+
+    @_builtins.property
+    def used(self) -> Global___BudgetUse:
+        """Is what it has used up."""
+
+    @_builtins.property
+    def stopping(self) -> Global___StoppingRules:
+        """Says when it ends before its plan does, whatever its stages' own rules."""
+
+    @_builtins.property
+    def selection(self) -> Global___Selection:
+        """Says how GetBestModel selects; absent for the best by score. `best` here is that in any case."""
 
     def __init__(
         self,
@@ -478,10 +958,17 @@ class Orchestration(_message.Message):
         cv_folds: _builtins.int = ...,
         random_state: _builtins.int = ...,
         max_concurrent_trials: _builtins.int = ...,
+        budget: Global___Budget | None = ...,
+        used: Global___BudgetUse | None = ...,
+        priority: _builtins.int = ...,
+        worker_class: _builtins.str = ...,
+        first_sequence: _builtins.int = ...,
+        stopping: Global___StoppingRules | None = ...,
+        selection: Global___Selection | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "counts", b"counts", "timings", b"timings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "budget", b"budget", "counts", b"counts", "selection", b"selection", "stopping", b"stopping", "timings", b"timings", "used", b"used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "counts", b"counts", "cv_folds", b"cv_folds", "last_sequence", b"last_sequence", "max_concurrent_trials", b"max_concurrent_trials", "message", b"message", "orchestration_id", b"orchestration_id", "percentage", b"percentage", "random_state", b"random_state", "reason", b"reason", "scoring_metric", b"scoring_metric", "stages", b"stages", "state", b"state", "study_name", b"study_name", "timings", b"timings", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "budget", b"budget", "counts", b"counts", "cv_folds", b"cv_folds", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "max_concurrent_trials", b"max_concurrent_trials", "message", b"message", "orchestration_id", b"orchestration_id", "percentage", b"percentage", "priority", b"priority", "random_state", b"random_state", "reason", b"reason", "scoring_metric", b"scoring_metric", "selection", b"selection", "stages", b"stages", "state", b"state", "stopping", b"stopping", "study_name", b"study_name", "timings", b"timings", "used", b"used", "worker_class", b"worker_class", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,10 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from tuning.v1 import objective_pb2 as tuning_dot_v1_dot_objective__pb2
 from tuning.v1 import orchestration_pb2 as tuning_dot_v1_dot_orchestration__pb2
+from tuning.v1 import presets_pb2 as tuning_dot_v1_dot_presets__pb2
+from tuning.v1 import search_space_pb2 as tuning_dot_v1_dot_search__space__pb2
+from tuning.v1 import tuning_service_pb2 as tuning_dot_v1_dot_tuning__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tuning/v1/orchestration_service.proto\x12\ttuning.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1dtuning/v1/orchestration.proto\"\xb8\x05\n\x1dStartProgressiveSearchRequest\x12\x14\n\x0cmodel_run_id\x18\x01 \x01(\t\x12Z\n\x12initial_param_grid\x18\x02 \x03(\x0b\x32>.tuning.v1.StartProgressiveSearchRequest.InitialParamGridEntry\x12\x1e\n\x11refinement_factor\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x63v_folds\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0escoring_metric\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\rn_iter_random\x18\x06 \x01(\x05H\x03\x88\x01\x01\x12\x1c\n\x0fn_iter_bayesian\x18\x07 \x01(\x05H\x04\x88\x01\x01\x12\x19\n\x0crandom_state\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\"\n\x15max_concurrent_trials\x18\t \x01(\x05H\x06\x88\x01\x01\x12\x17\n\nstudy_name\x18\n \x01(\tH\x07\x88\x01\x01\x12\x17\n\nrequest_id\x18\x0b \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rvalidate_only\x18\x0c \x01(\x08H\t\x88\x01\x01\x1aS\n\x15InitialParamGridEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.ListValue:\x02\x38\x01\x42\x14\n\x12_refinement_factorB\x0b\n\t_cv_foldsB\x11\n\x0f_scoring_metricB\x10\n\x0e_n_iter_randomB\x12\n\x10_n_iter_bayesianB\x0f\n\r_random_stateB\x18\n\x16_max_concurrent_trialsB\r\n\x0b_study_nameB\r\n\x0b_request_idB\x10\n\x0e_validate_only\"Q\n\x1eStartProgressiveSearchResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"\x85\x05\n StartMultiModelComparisonRequest\x12\x15\n\rmodel_run_ids\x18\x01 \x03(\t\x12\x1a\n\rtuning_method\x18\x02 \x01(\tH\x00\x88\x01\x01\x12P\n\x0bparam_grids\x18\x03 \x03(\x0b\x32;.tuning.v1.StartMultiModelComparisonRequest.ParamGridsEntry\x12\x15\n\x08\x63v_folds\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0escoring_metric\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x13\n\x06n_iter\x18\x06 \x01(\x05H\x03\x88\x01\x01\x12\x15\n\x08parallel\x18\x07 \x01(\x08H\x04\x88\x01\x01\x12\x19\n\x0crandom_state\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\"\n\x15max_concurrent_trials\x18\t \x01(\x05H\x06\x88\x01\x01\x12\x17\n\nstudy_name\x18\n \x01(\tH\x07\x88\x01\x01\x12\x17\n\nrequest_id\x18\x0b \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rvalidate_only\x18\x0c \x01(\x08H\t\x88\x01\x01\x1aJ\n\x0fParamGridsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\x42\x10\n\x0e_tuning_methodB\x0b\n\t_cv_foldsB\x11\n\x0f_scoring_metricB\t\n\x07_n_iterB\x0b\n\t_parallelB\x0f\n\r_random_stateB\x18\n\x16_max_concurrent_trialsB\r\n\x0b_study_nameB\r\n\x0b_request_idB\x10\n\x0e_validate_only\"T\n!StartMultiModelComparisonResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"3\n\x17TriggerNextStageRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"K\n\x18TriggerNextStageResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"5\n\x19PauseOrchestrationRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"M\n\x1aPauseOrchestrationResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"6\n\x1aResumeOrchestrationRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"N\n\x1bResumeOrchestrationResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"6\n\x1a\x43\x61ncelOrchestrationRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"N\n\x1b\x43\x61ncelOrchestrationResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration2\x89\x05\n\x14OrchestrationService\x12m\n\x16StartProgressiveSearch\x12(.tuning.v1.StartProgressiveSearchRequest\x1a).tuning.v1.StartProgressiveSearchResponse\x12v\n\x19StartMultiModelComparison\x12+.tuning.v1.StartMultiModelComparisonRequest\x1a,.tuning.v1.StartMultiModelComparisonResponse\x12[\n\x10TriggerNextStage\x12\".tuning.v1.TriggerNextStageRequest\x1a#.tuning.v1.TriggerNextStageResponse\x12\x61\n\x12PauseOrchestration\x12$.tuning.v1.PauseOrchestrationRequest\x1a%.tuning.v1.PauseOrchestrationResponse\x12\x64\n\x13ResumeOrchestration\x12%.tuning.v1.ResumeOrchestrationRequest\x1a&.tuning.v1.ResumeOrchestrationResponse\x12\x64\n\x13\x43\x61ncelOrchestration\x12%.tuning.v1.CancelOrchestrationRequest\x1a&.tuning.v1.CancelOrchestrationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tuning/v1/orchestration_service.proto\x12\ttuning.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x19tuning/v1/objective.proto\x1a\x1dtuning/v1/orchestration.proto\x1a\x17tuning/v1/presets.proto\x1a\x1ctuning/v1/search_space.proto\x1a\x1etuning/v1/tuning_service.proto\"\xbb\r\n\x1dStartProgressiveSearchRequest\x12\x14\n\x0cmodel_run_id\x18\x01 \x01(\t\x12Z\n\x12initial_param_grid\x18\x02 \x03(\x0b\x32>.tuning.v1.StartProgressiveSearchRequest.InitialParamGridEntry\x12\x1e\n\x11refinement_factor\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x63v_folds\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0escoring_metric\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\rn_iter_random\x18\x06 \x01(\x05H\x03\x88\x01\x01\x12\x1c\n\x0fn_iter_bayesian\x18\x07 \x01(\x05H\x04\x88\x01\x01\x12\x19\n\x0crandom_state\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\"\n\x15max_concurrent_trials\x18\t \x01(\x05H\x06\x88\x01\x01\x12\x17\n\nstudy_name\x18\n \x01(\tH\x07\x88\x01\x01\x12\x17\n\nrequest_id\x18\x0b \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rvalidate_only\x18\x0c \x01(\x08H\t\x88\x01\x01\x12!\n\x06\x62udget\x18\r \x01(\x0b\x32\x11.tuning.v1.Budget\x12\x15\n\x08priority\x18\x0e \x01(\x05H\n\x88\x01\x01\x12\x19\n\x0cworker_class\x18\x0f \x01(\tH\x0b\x88\x01\x01\x12%\n\x08splitter\x18\x10 \x01(\x0b\x32\x13.tuning.v1.Splitter\x12\x1d\n\x10weighted_scoring\x18\x12 \x01(\x08H\x0c\x88\x01\x01\x12 \n\x13return_train_scores\x18\x13 \x01(\x08H\r\x88\x01\x01\x12*\n\x08stopping\x18\x1e \x01(\x0b\x32\x18.tuning.v1.StoppingRules\x12\x30\n\x0estage_stopping\x18\x1f \x01(\x0b\x32\x18.tuning.v1.StoppingRules\x12\x17\n\nrefinement\x18  \x01(\tH\x0e\x88\x01\x01\x12\x14\n\x07\x65xplore\x18! \x01(\x01H\x0f\x88\x01\x01\x12,\n\x0csearch_space\x18\x32 \x01(\x0b\x32\x16.tuning.v1.SearchSpace\x12R\n\rdistributions\x18\x33 \x03(\x0b\x32;.tuning.v1.StartProgressiveSearchRequest.DistributionsEntry\x12\x1c\n\x0fgrid_resolution\x18\x34 \x01(\x05H\x10\x88\x01\x01\x12\x35\n\x17initial_param_grid_list\x18\x35 \x03(\x0b\x32\x14.tuning.v1.ParamGrid\x12\x44\n\x06scales\x18\x36 \x03(\x0b\x32\x34.tuning.v1.StartProgressiveSearchRequest.ScalesEntry\x12#\n\x07pruning\x18\x11 \x01(\x0b\x32\x12.tuning.v1.Pruning\x12(\n\nspace_type\x18( \x01(\x0e\x32\x14.tuning.v1.SpaceType\x12*\n\x0b\x63onfig_type\x18) \x01(\x0e\x32\x15.tuning.v1.ConfigType\x12\'\n\tselection\x18\x46 \x01(\x0b\x32\x14.tuning.v1.Selection\x1aS\n\x15InitialParamGridEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.ListValue:\x02\x38\x01\x1aM\n\x12\x44istributionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.tuning.v1.Distribution:\x02\x38\x01\x1a-\n\x0bScalesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x14\n\x12_refinement_factorB\x0b\n\t_cv_foldsB\x11\n\x0f_scoring_metricB\x10\n\x0e_n_iter_randomB\x12\n\x10_n_iter_bayesianB\x0f\n\r_random_stateB\x18\n\x16_max_concurrent_trialsB\r\n\x0b_study_nameB\r\n\x0b_request_idB\x10\n\x0e_validate_onlyB\x0b\n\t_priorityB\x0f\n\r_worker_classB\x13\n\x11_weighted_scoringB\x16\n\x14_return_train_scoresB\r\n\x0b_refinementB\n\n\x08_exploreB\x12\n\x10_grid_resolution\"Q\n\x1eStartProgressiveSearchResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"\xcb\x0e\n StartMultiModelComparisonRequest\x12\x15\n\rmodel_run_ids\x18\x01 \x03(\t\x12\x1a\n\rtuning_method\x18\x02 \x01(\tH\x00\x88\x01\x01\x12P\n\x0bparam_grids\x18\x03 \x03(\x0b\x32;.tuning.v1.StartMultiModelComparisonRequest.ParamGridsEntry\x12\x15\n\x08\x63v_folds\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0escoring_metric\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x13\n\x06n_iter\x18\x06 \x01(\x05H\x03\x88\x01\x01\x12\x15\n\x08parallel\x18\x07 \x01(\x08H\x04\x88\x01\x01\x12\x19\n\x0crandom_state\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\"\n\x15max_concurrent_trials\x18\t \x01(\x05H\x06\x88\x01\x01\x12\x17\n\nstudy_name\x18\n \x01(\tH\x07\x88\x01\x01\x12\x17\n\nrequest_id\x18\x0b \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rvalidate_only\x18\x0c \x01(\x08H\t\x88\x01\x01\x12!\n\x06\x62udget\x18\r \x01(\x0b\x32\x11.tuning.v1.Budget\x12\x15\n\x08priority\x18\x0e \x01(\x05H\n\x88\x01\x01\x12\x19\n\x0cworker_class\x18\x0f \x01(\tH\x0b\x88\x01\x01\x12%\n\x08splitter\x18\x10 \x01(\x0b\x32\x13.tuning.v1.Splitter\x12\x1d\n\x10weighted_scoring\x18\x12 \x01(\x08H\x0c\x88\x01\x01\x12 \n\x13return_train_scores\x18\x13 \x01(\x08H\r\x88\x01\x01\x12*\n\x08stopping\x18\x1e \x01(\x0b\x32\x18.tuning.v1.StoppingRules\x12\x30\n\x0estage_stopping\x18\x1f \x01(\x0b\x32\x18.tuning.v1.StoppingRules\x12T\n\rsearch_spaces\x18\x32 \x03(\x0b\x32=.tuning.v1.StartMultiModelComparisonRequest.SearchSpacesEntry\x12U\n\rdistributions\x18\x33 \x03(\x0b\x32>.tuning.v1.StartMultiModelComparisonRequest.DistributionsEntry\x12\x1c\n\x0fgrid_resolution\x18\x34 \x01(\x05H\x0e\x88\x01\x01\x12Y\n\x10param_grid_lists\x18\x35 \x03(\x0b\x32?.tuning.v1.StartMultiModelComparisonRequest.ParamGridListsEntry\x12G\n\x06scales\x18\x36 \x03(\x0b\x32\x37.tuning.v1.StartMultiModelComparisonRequest.ScalesEntry\x12#\n\x07pruning\x18\x11 \x01(\x0b\x32\x12.tuning.v1.Pruning\x12(\n\nspace_type\x18( \x01(\x0e\x32\x14.tuning.v1.SpaceType\x12*\n\x0b\x63onfig_type\x18) \x01(\x0e\x32\x15.tuning.v1.ConfigType\x12\'\n\tselection\x18\x46 \x01(\x0b\x32\x14.tuning.v1.Selection\x1aJ\n\x0fParamGridsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\x1aK\n\x11SearchSpacesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.tuning.v1.SearchSpace:\x02\x38\x01\x1aN\n\x12\x44istributionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.tuning.v1.Distributions:\x02\x38\x01\x1aO\n\x13ParamGridListsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.tuning.v1.ParamGridList:\x02\x38\x01\x1aI\n\x0bScalesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.tuning.v1.ParameterScales:\x02\x38\x01\x42\x10\n\x0e_tuning_methodB\x0b\n\t_cv_foldsB\x11\n\x0f_scoring_metricB\t\n\x07_n_iterB\x0b\n\t_parallelB\x0f\n\r_random_stateB\x18\n\x16_max_concurrent_trialsB\r\n\x0b_study_nameB\r\n\x0b_request_idB\x10\n\x0e_validate_onlyB\x0b\n\t_priorityB\x0f\n\r_worker_classB\x13\n\x11_weighted_scoringB\x16\n\x14_return_train_scoresB\x12\n\x10_grid_resolution\"T\n!StartMultiModelComparisonResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"\xc0\x02\n\tPlanStage\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x13\n\x06n_iter\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nparameters\x18\x03 \x03(\t\x12\x17\n\nrefinement\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x1e\n\x11refinement_factor\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x07\x65xplore\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12*\n\x08stopping\x18\x07 \x01(\x0b\x32\x18.tuning.v1.StoppingRules\x12#\n\x07pruning\x18\x08 \x01(\x0b\x32\x12.tuning.v1.Pruning\x12\x13\n\x06radius\x18\t \x01(\x01H\x04\x88\x01\x01\x42\t\n\x07_n_iterB\r\n\x0b_refinementB\x14\n\x12_refinement_factorB\n\n\x08_exploreB\t\n\x07_radius\"4\n\x0bPointsToTry\x12%\n\x06points\x18\x01 \x03(\x0b\x32\x15.tuning.v1.PointToTry\"\xe2\x0e\n\x10StartPlanRequest\x12\x15\n\rmodel_run_ids\x18\x01 \x03(\t\x12@\n\x0bparam_grids\x18\x02 \x03(\x0b\x32+.tuning.v1.StartPlanRequest.ParamGridsEntry\x12$\n\x06stages\x18\x03 \x03(\x0b\x32\x14.tuning.v1.PlanStage\x12\x15\n\x08\x63v_folds\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0escoring_metric\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08parallel\x18\x06 \x01(\x08H\x02\x88\x01\x01\x12\x19\n\x0crandom_state\x18\x07 \x01(\x03H\x03\x88\x01\x01\x12\"\n\x15max_concurrent_trials\x18\x08 \x01(\x05H\x04\x88\x01\x01\x12\x17\n\nstudy_name\x18\t \x01(\tH\x05\x88\x01\x01\x12\x17\n\nrequest_id\x18\n \x01(\tH\x06\x88\x01\x01\x12\x1a\n\rvalidate_only\x18\x0b \x01(\x08H\x07\x88\x01\x01\x12!\n\x06\x62udget\x18\x0c \x01(\x0b\x32\x11.tuning.v1.Budget\x12\x15\n\x08priority\x18\r \x01(\x05H\x08\x88\x01\x01\x12\x19\n\x0cworker_class\x18\x0e \x01(\tH\t\x88\x01\x01\x12%\n\x08splitter\x18\x0f \x01(\x0b\x32\x13.tuning.v1.Splitter\x12*\n\x08stopping\x18\x10 \x01(\x0b\x32\x18.tuning.v1.StoppingRules\x12#\n\x07pruning\x18\x11 \x01(\x0b\x32\x12.tuning.v1.Pruning\x12\x1d\n\x10weighted_scoring\x18\x12 \x01(\x08H\n\x88\x01\x01\x12 \n\x13return_train_scores\x18\x13 \x01(\x08H\x0b\x88\x01\x01\x12\x44\n\rsearch_spaces\x18\x32 \x03(\x0b\x32-.tuning.v1.StartPlanRequest.SearchSpacesEntry\x12\x45\n\rdistributions\x18\x33 \x03(\x0b\x32..tuning.v1.StartPlanRequest.DistributionsEntry\x12\x1c\n\x0fgrid_resolution\x18\x34 \x01(\x05H\x0c\x88\x01\x01\x12I\n\x10param_grid_lists\x18\x35 \x03(\x0b\x32/.tuning.v1.StartPlanRequest.ParamGridListsEntry\x12\x37\n\x06scales\x18\x36 \x03(\x0b\x32\'.tuning.v1.StartPlanRequest.ScalesEntry\x12\'\n\tselection\x18\x46 \x01(\x0b\x32\x14.tuning.v1.Selection\x12(\n\nspace_type\x18( \x01(\x0e\x32\x14.tuning.v1.SpaceType\x12*\n\x0b\x63onfig_type\x18) \x01(\x0e\x32\x15.tuning.v1.ConfigType\x12\x43\n\rpoints_to_try\x18< \x03(\x0b\x32,.tuning.v1.StartPlanRequest.PointsToTryEntry\x12#\n\x16try_current_parameters\x18= \x01(\x08H\r\x88\x01\x01\x1aJ\n\x0fParamGridsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\x1aK\n\x11SearchSpacesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.tuning.v1.SearchSpace:\x02\x38\x01\x1aN\n\x12\x44istributionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.tuning.v1.Distributions:\x02\x38\x01\x1aO\n\x13ParamGridListsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.tuning.v1.ParamGridList:\x02\x38\x01\x1aI\n\x0bScalesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.tuning.v1.ParameterScales:\x02\x38\x01\x1aJ\n\x10PointsToTryEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.tuning.v1.PointsToTry:\x02\x38\x01\x42\x0b\n\t_cv_foldsB\x11\n\x0f_scoring_metricB\x0b\n\t_parallelB\x0f\n\r_random_stateB\x18\n\x16_max_concurrent_trialsB\r\n\x0b_study_nameB\r\n\x0b_request_idB\x10\n\x0e_validate_onlyB\x0b\n\t_priorityB\x0f\n\r_worker_classB\x13\n\x11_weighted_scoringB\x16\n\x14_return_train_scoresB\x12\n\x10_grid_resolutionB\x19\n\x17_try_current_parameters\"D\n\x11StartPlanResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"3\n\x17TriggerNextStageRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"K\n\x18TriggerNextStageResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"5\n\x19PauseOrchestrationRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"M\n\x1aPauseOrchestrationResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"6\n\x1aResumeOrchestrationRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"N\n\x1bResumeOrchestrationResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"6\n\x1a\x43\x61ncelOrchestrationRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"N\n\x1b\x43\x61ncelOrchestrationResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"\xc2\x02\n\x1a\x45xtendOrchestrationRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\x12\x1e\n\x11\x61\x64\x64itional_trials\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12%\n\x18\x61\x64\x64itional_failed_trials\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1f\n\x12\x61\x64\x64itional_seconds\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x1c\n\x0f\x61\x64\x64itional_cost\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x17\n\nrequest_id\x18\x06 \x01(\tH\x04\x88\x01\x01\x42\x14\n\x12_additional_trialsB\x1b\n\x19_additional_failed_trialsB\x15\n\x13_additional_secondsB\x12\n\x10_additional_costB\r\n\x0b_request_id\"N\n\x1b\x45xtendOrchestrationResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration2\xb7\x06\n\x14OrchestrationService\x12m\n\x16StartProgressiveSearch\x12(.tuning.v1.StartProgressiveSearchRequest\x1a).tuning.v1.StartProgressiveSearchResponse\x12v\n\x19StartMultiModelComparison\x12+.tuning.v1.StartMultiModelComparisonRequest\x1a,.tuning.v1.StartMultiModelComparisonResponse\x12\x46\n\tStartPlan\x12\x1b.tuning.v1.StartPlanRequest\x1a\x1c.tuning.v1.StartPlanResponse\x12[\n\x10TriggerNextStage\x12\".tuning.v1.TriggerNextStageRequest\x1a#.tuning.v1.TriggerNextStageResponse\x12\x61\n\x12PauseOrchestration\x12$.tuning.v1.PauseOrchestrationRequest\x1a%.tuning.v1.PauseOrchestrationResponse\x12\x64\n\x13ResumeOrchestration\x12%.tuning.v1.ResumeOrchestrationRequest\x1a&.tuning.v1.ResumeOrchestrationResponse\x12\x64\n\x13\x43\x61ncelOrchestration\x12%.tuning.v1.CancelOrchestrationRequest\x1a&.tuning.v1.CancelOrchestrationResponse\x12\x64\n\x13\x45xtendOrchestration\x12%.tuning.v1.ExtendOrchestrationRequest\x1a&.tuning.v1.ExtendOrchestrationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,36 +39,96 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STARTPROGRESSIVESEARCHREQUEST_INITIALPARAMGRIDENTRY']._loaded_options = None
   _globals['_STARTPROGRESSIVESEARCHREQUEST_INITIALPARAMGRIDENTRY']._serialized_options = b'8\001'
+  _globals['_STARTPROGRESSIVESEARCHREQUEST_DISTRIBUTIONSENTRY']._loaded_options = None
+  _globals['_STARTPROGRESSIVESEARCHREQUEST_DISTRIBUTIONSENTRY']._serialized_options = b'8\001'
+  _globals['_STARTPROGRESSIVESEARCHREQUEST_SCALESENTRY']._loaded_options = None
+  _globals['_STARTPROGRESSIVESEARCHREQUEST_SCALESENTRY']._serialized_options = b'8\001'
   _globals['_STARTMULTIMODELCOMPARISONREQUEST_PARAMGRIDSENTRY']._loaded_options = None
   _globals['_STARTMULTIMODELCOMPARISONREQUEST_PARAMGRIDSENTRY']._serialized_options = b'8\001'
-  _globals['_STARTPROGRESSIVESEARCHREQUEST']._serialized_start=114
-  _globals['_STARTPROGRESSIVESEARCHREQUEST']._serialized_end=810
-  _globals['_STARTPROGRESSIVESEARCHREQUEST_INITIALPARAMGRIDENTRY']._serialized_start=544
-  _globals['_STARTPROGRESSIVESEARCHREQUEST_INITIALPARAMGRIDENTRY']._serialized_end=627
-  _globals['_STARTPROGRESSIVESEARCHRESPONSE']._serialized_start=812
-  _globals['_STARTPROGRESSIVESEARCHRESPONSE']._serialized_end=893
-  _globals['_STARTMULTIMODELCOMPARISONREQUEST']._serialized_start=896
-  _globals['_STARTMULTIMODELCOMPARISONREQUEST']._serialized_end=1541
-  _globals['_STARTMULTIMODELCOMPARISONREQUEST_PARAMGRIDSENTRY']._serialized_start=1302
-  _globals['_STARTMULTIMODELCOMPARISONREQUEST_PARAMGRIDSENTRY']._serialized_end=1376
-  _globals['_STARTMULTIMODELCOMPARISONRESPONSE']._serialized_start=1543
-  _globals['_STARTMULTIMODELCOMPARISONRESPONSE']._serialized_end=1627
-  _globals['_TRIGGERNEXTSTAGEREQUEST']._serialized_start=1629
-  _globals['_TRIGGERNEXTSTAGEREQUEST']._serialized_end=1680
-  _globals['_TRIGGERNEXTSTAGERESPONSE']._serialized_start=1682
-  _globals['_TRIGGERNEXTSTAGERESPONSE']._serialized_end=1757
-  _globals['_PAUSEORCHESTRATIONREQUEST']._serialized_start=1759
-  _globals['_PAUSEORCHESTRATIONREQUEST']._serialized_end=1812
-  _globals['_PAUSEORCHESTRATIONRESPONSE']._serialized_start=1814
-  _globals['_PAUSEORCHESTRATIONRESPONSE']._serialized_end=1891
-  _globals['_RESUMEORCHESTRATIONREQUEST']._serialized_start=1893
-  _globals['_RESUMEORCHESTRATIONREQUEST']._serialized_end=1947
-  _globals['_RESUMEORCHESTRATIONRESPONSE']._serialized_start=1949
-  _globals['_RESUMEORCHESTRATIONRESPONSE']._serialized_end=2027
-  _globals['_CANCELORCHESTRATIONREQUEST']._serialized_start=2029
-  _globals['_CANCELORCHESTRATIONREQUEST']._serialized_end=2083
-  _globals['_CANCELORCHESTRATIONRESPONSE']._serialized_start=2085
-  _globals['_CANCELORCHESTRATIONRESPONSE']._serialized_end=2163
-  _globals['_ORCHESTRATIONSERVICE']._serialized_start=2166
-  _globals['_ORCHESTRATIONSERVICE']._serialized_end=2815
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_SEARCHSPACESENTRY']._loaded_options = None
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_SEARCHSPACESENTRY']._serialized_options = b'8\001'
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_DISTRIBUTIONSENTRY']._loaded_options = None
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_DISTRIBUTIONSENTRY']._serialized_options = b'8\001'
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_PARAMGRIDLISTSENTRY']._loaded_options = None
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_PARAMGRIDLISTSENTRY']._serialized_options = b'8\001'
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_SCALESENTRY']._loaded_options = None
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_SCALESENTRY']._serialized_options = b'8\001'
+  _globals['_STARTPLANREQUEST_PARAMGRIDSENTRY']._loaded_options = None
+  _globals['_STARTPLANREQUEST_PARAMGRIDSENTRY']._serialized_options = b'8\001'
+  _globals['_STARTPLANREQUEST_SEARCHSPACESENTRY']._loaded_options = None
+  _globals['_STARTPLANREQUEST_SEARCHSPACESENTRY']._serialized_options = b'8\001'
+  _globals['_STARTPLANREQUEST_DISTRIBUTIONSENTRY']._loaded_options = None
+  _globals['_STARTPLANREQUEST_DISTRIBUTIONSENTRY']._serialized_options = b'8\001'
+  _globals['_STARTPLANREQUEST_PARAMGRIDLISTSENTRY']._loaded_options = None
+  _globals['_STARTPLANREQUEST_PARAMGRIDLISTSENTRY']._serialized_options = b'8\001'
+  _globals['_STARTPLANREQUEST_SCALESENTRY']._loaded_options = None
+  _globals['_STARTPLANREQUEST_SCALESENTRY']._serialized_options = b'8\001'
+  _globals['_STARTPLANREQUEST_POINTSTOTRYENTRY']._loaded_options = None
+  _globals['_STARTPLANREQUEST_POINTSTOTRYENTRY']._serialized_options = b'8\001'
+  _globals['_STARTPROGRESSIVESEARCHREQUEST']._serialized_start=228
+  _globals['_STARTPROGRESSIVESEARCHREQUEST']._serialized_end=1951
+  _globals['_STARTPROGRESSIVESEARCHREQUEST_INITIALPARAMGRIDENTRY']._serialized_start=1437
+  _globals['_STARTPROGRESSIVESEARCHREQUEST_INITIALPARAMGRIDENTRY']._serialized_end=1520
+  _globals['_STARTPROGRESSIVESEARCHREQUEST_DISTRIBUTIONSENTRY']._serialized_start=1522
+  _globals['_STARTPROGRESSIVESEARCHREQUEST_DISTRIBUTIONSENTRY']._serialized_end=1599
+  _globals['_STARTPROGRESSIVESEARCHREQUEST_SCALESENTRY']._serialized_start=1601
+  _globals['_STARTPROGRESSIVESEARCHREQUEST_SCALESENTRY']._serialized_end=1646
+  _globals['_STARTPROGRESSIVESEARCHRESPONSE']._serialized_start=1953
+  _globals['_STARTPROGRESSIVESEARCHRESPONSE']._serialized_end=2034
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST']._serialized_start=2037
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST']._serialized_end=3904
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_PARAMGRIDSENTRY']._serialized_start=3257
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_PARAMGRIDSENTRY']._serialized_end=3331
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_SEARCHSPACESENTRY']._serialized_start=3333
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_SEARCHSPACESENTRY']._serialized_end=3408
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_DISTRIBUTIONSENTRY']._serialized_start=3410
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_DISTRIBUTIONSENTRY']._serialized_end=3488
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_PARAMGRIDLISTSENTRY']._serialized_start=3490
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_PARAMGRIDLISTSENTRY']._serialized_end=3569
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_SCALESENTRY']._serialized_start=3571
+  _globals['_STARTMULTIMODELCOMPARISONREQUEST_SCALESENTRY']._serialized_end=3644
+  _globals['_STARTMULTIMODELCOMPARISONRESPONSE']._serialized_start=3906
+  _globals['_STARTMULTIMODELCOMPARISONRESPONSE']._serialized_end=3990
+  _globals['_PLANSTAGE']._serialized_start=3993
+  _globals['_PLANSTAGE']._serialized_end=4313
+  _globals['_POINTSTOTRY']._serialized_start=4315
+  _globals['_POINTSTOTRY']._serialized_end=4367
+  _globals['_STARTPLANREQUEST']._serialized_start=4370
+  _globals['_STARTPLANREQUEST']._serialized_end=6260
+  _globals['_STARTPLANREQUEST_PARAMGRIDSENTRY']._serialized_start=3257
+  _globals['_STARTPLANREQUEST_PARAMGRIDSENTRY']._serialized_end=3331
+  _globals['_STARTPLANREQUEST_SEARCHSPACESENTRY']._serialized_start=3333
+  _globals['_STARTPLANREQUEST_SEARCHSPACESENTRY']._serialized_end=3408
+  _globals['_STARTPLANREQUEST_DISTRIBUTIONSENTRY']._serialized_start=3410
+  _globals['_STARTPLANREQUEST_DISTRIBUTIONSENTRY']._serialized_end=3488
+  _globals['_STARTPLANREQUEST_PARAMGRIDLISTSENTRY']._serialized_start=3490
+  _globals['_STARTPLANREQUEST_PARAMGRIDLISTSENTRY']._serialized_end=3569
+  _globals['_STARTPLANREQUEST_SCALESENTRY']._serialized_start=3571
+  _globals['_STARTPLANREQUEST_SCALESENTRY']._serialized_end=3644
+  _globals['_STARTPLANREQUEST_POINTSTOTRYENTRY']._serialized_start=5928
+  _globals['_STARTPLANREQUEST_POINTSTOTRYENTRY']._serialized_end=6002
+  _globals['_STARTPLANRESPONSE']._serialized_start=6262
+  _globals['_STARTPLANRESPONSE']._serialized_end=6330
+  _globals['_TRIGGERNEXTSTAGEREQUEST']._serialized_start=6332
+  _globals['_TRIGGERNEXTSTAGEREQUEST']._serialized_end=6383
+  _globals['_TRIGGERNEXTSTAGERESPONSE']._serialized_start=6385
+  _globals['_TRIGGERNEXTSTAGERESPONSE']._serialized_end=6460
+  _globals['_PAUSEORCHESTRATIONREQUEST']._serialized_start=6462
+  _globals['_PAUSEORCHESTRATIONREQUEST']._serialized_end=6515
+  _globals['_PAUSEORCHESTRATIONRESPONSE']._serialized_start=6517
+  _globals['_PAUSEORCHESTRATIONRESPONSE']._serialized_end=6594
+  _globals['_RESUMEORCHESTRATIONREQUEST']._serialized_start=6596
+  _globals['_RESUMEORCHESTRATIONREQUEST']._serialized_end=6650
+  _globals['_RESUMEORCHESTRATIONRESPONSE']._serialized_start=6652
+  _globals['_RESUMEORCHESTRATIONRESPONSE']._serialized_end=6730
+  _globals['_CANCELORCHESTRATIONREQUEST']._serialized_start=6732
+  _globals['_CANCELORCHESTRATIONREQUEST']._serialized_end=6786
+  _globals['_CANCELORCHESTRATIONRESPONSE']._serialized_start=6788
+  _globals['_CANCELORCHESTRATIONRESPONSE']._serialized_end=6866
+  _globals['_EXTENDORCHESTRATIONREQUEST']._serialized_start=6869
+  _globals['_EXTENDORCHESTRATIONREQUEST']._serialized_end=7191
+  _globals['_EXTENDORCHESTRATIONRESPONSE']._serialized_start=7193
+  _globals['_EXTENDORCHESTRATIONRESPONSE']._serialized_end=7271
+  _globals['_ORCHESTRATIONSERVICE']._serialized_start=7274
+  _globals['_ORCHESTRATIONSERVICE']._serialized_end=8097
 # @@protoc_insertion_point(module_scope)

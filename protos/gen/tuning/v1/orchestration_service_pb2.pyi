@@ -8,7 +8,11 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
+from tuning.v1 import objective_pb2 as _objective_pb2
 from tuning.v1 import orchestration_pb2 as _orchestration_pb2
+from tuning.v1 import presets_pb2 as _presets_pb2
+from tuning.v1 import search_space_pb2 as _search_space_pb2
+from tuning.v1 import tuning_service_pb2 as _tuning_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -47,6 +51,47 @@ class StartProgressiveSearchRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class DistributionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _search_space_pb2.Distribution: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _search_space_pb2.Distribution | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ScalesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_RUN_ID_FIELD_NUMBER: _builtins.int
     INITIAL_PARAM_GRID_FIELD_NUMBER: _builtins.int
     REFINEMENT_FACTOR_FIELD_NUMBER: _builtins.int
@@ -59,12 +104,31 @@ class StartProgressiveSearchRequest(_message.Message):
     STUDY_NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    WORKER_CLASS_FIELD_NUMBER: _builtins.int
+    SPLITTER_FIELD_NUMBER: _builtins.int
+    WEIGHTED_SCORING_FIELD_NUMBER: _builtins.int
+    RETURN_TRAIN_SCORES_FIELD_NUMBER: _builtins.int
+    STOPPING_FIELD_NUMBER: _builtins.int
+    STAGE_STOPPING_FIELD_NUMBER: _builtins.int
+    REFINEMENT_FIELD_NUMBER: _builtins.int
+    EXPLORE_FIELD_NUMBER: _builtins.int
+    SEARCH_SPACE_FIELD_NUMBER: _builtins.int
+    DISTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    GRID_RESOLUTION_FIELD_NUMBER: _builtins.int
+    INITIAL_PARAM_GRID_LIST_FIELD_NUMBER: _builtins.int
+    SCALES_FIELD_NUMBER: _builtins.int
+    PRUNING_FIELD_NUMBER: _builtins.int
+    SPACE_TYPE_FIELD_NUMBER: _builtins.int
+    CONFIG_TYPE_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
     model_run_id: _builtins.str
     """Is the model run to tune."""
     refinement_factor: _builtins.float
     """Narrows ranges between stages, in (0, 1]; smaller is narrower. Default 0.3."""
     cv_folds: _builtins.int
-    """Is the number of cross-validation folds, ≥ 2. Default 5."""
+    """Is the number of cross-validation folds, ≥ 2; goes with no splitter that says otherwise. Default 5."""
     scoring_metric: _builtins.str
     """Is the scikit-learn scorer to maximise. Default `accuracy` for classification, `r2` for regression."""
     n_iter_random: _builtins.int
@@ -76,14 +140,72 @@ class StartProgressiveSearchRequest(_message.Message):
     max_concurrent_trials: _builtins.int
     """Limits how many trials run at once; 0 for no limit. Default 0."""
     study_name: _builtins.str
-    """Names the search, unique per tenant; starting the same search under its name again returns it."""
+    """Names the search, unique per tenant; starting the same search under its name again returns it, and with a larger `n_iter_bayesian` or budget extends it."""
     request_id: _builtins.str
     """Is a UUID that makes the request safe to repeat: the same id with the same body gives the same answer."""
     validate_only: _builtins.bool
     """Checks the request and returns the plan without creating anything."""
+    priority: _builtins.int
+    """Decides who is served first, -100 to 100, higher before lower. Default 0."""
+    worker_class: _builtins.str
+    """Is the class of workers that runs the trials. Default `default`."""
+    weighted_scoring: _builtins.bool
+    """Gives the dataset's weights to the scorers too; it must have a weight column. Default false."""
+    return_train_scores: _builtins.bool
+    """Scores each split's training part too, as scikit-learn's `return_train_score`: what says whether a model overfits. It costs another prediction of most rows per split. Default false."""
+    refinement: _builtins.str
+    """Names how far ranges reach around the best between stages: `fixed`, by `refinement_factor` × the spread of the top trials; `adaptive`, by a share of the range searched, between half of `refinement_factor` where they agree and 1 where they lie as spread as chance. Default `fixed`."""
+    explore: _builtins.float
+    """Is the share of a refined stage's points that look in the original bounds all the same, 0 to 1; 0 for none. A bayesian stage looks there five thirds as often: at 0.2 with every third. Default 0.2."""
+    grid_resolution: _builtins.int
+    """Is the number of values, 2 to 1000, that a grid search tries of each range without a step, spread evenly on its scale; ranges with a step (of ints: above 1) are tried at each of their values. Default 5."""
+    space_type: _presets_pb2.SpaceType.ValueType
+    """Chooses a preset space of the model type instead of its default grid; goes with no `initial_param_grid`, `distributions` or `search_space`. The grid stage tries a grid made of its ranges: as many values of each, the most important parameters first, as fit into 20 points or what `config_type` allows it, whatever `grid_resolution` says. The stages after it search the ranges."""
+    config_type: _presets_pb2.ConfigType.ValueType
+    """Chooses the trials and the time where the request does not: of 5, 50 or 100 trials two fifths limit a grid made of ranges, and the random and the bayesian stage share the rest, instead of 50 and 30; `budget.max_seconds` becomes 10 minutes, 1 hour or 2 hours. A grid of listed values runs whole."""
     @_builtins.property
     def initial_param_grid(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.ListValue]:
         """Maps each parameter to the values of the grid stage, e.g. {"max_depth": [5, 10, null]}; the model type's default grid when empty."""
+
+    @_builtins.property
+    def budget(self) -> _orchestration_pb2.Budget:
+        """Limits what it may use up."""
+
+    @_builtins.property
+    def splitter(self) -> _objective_pb2.Splitter:
+        """Says how rows are split; without it as scikit-learn does for a whole number: stratified folds for classes, plain ones else, neither shuffled."""
+
+    @_builtins.property
+    def stopping(self) -> _orchestration_pb2.StoppingRules:
+        """Ends the whole search when enough was found."""
+
+    @_builtins.property
+    def stage_stopping(self) -> _orchestration_pb2.StoppingRules:
+        """Ends the tuning run of each stage when it has found enough; the next stage goes on from there. A grid's plateau depends on the order of its points."""
+
+    @_builtins.property
+    def search_space(self) -> _search_space_pb2.SearchSpace:
+        """Is the typed search space, instead of `initial_param_grid` and `distributions`."""
+
+    @_builtins.property
+    def distributions(self) -> _containers.MessageMap[_builtins.str, _search_space_pb2.Distribution]:
+        """Maps parameters to distributions, e.g. {"C": {"type": "loguniform", "lower": 0.01, "upper": 100}}; beside `initial_param_grid`, for other parameters."""
+
+    @_builtins.property
+    def initial_param_grid_list(self) -> _containers.RepeatedCompositeFieldContainer[_search_space_pb2.ParamGrid]:
+        """Lists grids that are searched together as by GridSearchCV, instead of `initial_param_grid`, `distributions` and `search_space`; the stages after the first go on with the grid of the best trial."""
+
+    @_builtins.property
+    def scales(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Maps parameters whose values are a list of numbers to the scale, `log` or `linear`, of the range that is searched between them; when absent it is read from the list, and a notice says which were read as logarithmic."""
+
+    @_builtins.property
+    def pruning(self) -> _orchestration_pb2.Pruning:
+        """Stops trials early; off when absent."""
+
+    @_builtins.property
+    def selection(self) -> _orchestration_pb2.Selection:
+        """Says how the best model is selected among the candidates; the best by score when absent. `one_standard_error` goes with no `pruning`, which stops candidates that it would weigh."""
 
     def __init__(
         self,
@@ -100,33 +222,70 @@ class StartProgressiveSearchRequest(_message.Message):
         study_name: _builtins.str | None = ...,
         request_id: _builtins.str | None = ...,
         validate_only: _builtins.bool | None = ...,
+        budget: _orchestration_pb2.Budget | None = ...,
+        priority: _builtins.int | None = ...,
+        worker_class: _builtins.str | None = ...,
+        splitter: _objective_pb2.Splitter | None = ...,
+        weighted_scoring: _builtins.bool | None = ...,
+        return_train_scores: _builtins.bool | None = ...,
+        stopping: _orchestration_pb2.StoppingRules | None = ...,
+        stage_stopping: _orchestration_pb2.StoppingRules | None = ...,
+        refinement: _builtins.str | None = ...,
+        explore: _builtins.float | None = ...,
+        search_space: _search_space_pb2.SearchSpace | None = ...,
+        distributions: _abc.Mapping[_builtins.str, _search_space_pb2.Distribution] | None = ...,
+        grid_resolution: _builtins.int | None = ...,
+        initial_param_grid_list: _abc.Iterable[_search_space_pb2.ParamGrid] | None = ...,
+        scales: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        pruning: _orchestration_pb2.Pruning | None = ...,
+        space_type: _presets_pb2.SpaceType.ValueType = ...,
+        config_type: _presets_pb2.ConfigType.ValueType = ...,
+        selection: _orchestration_pb2.Selection | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter_bayesian", b"_n_iter_bayesian", "_n_iter_random", b"_n_iter_random", "_random_state", b"_random_state", "_refinement_factor", b"_refinement_factor", "_request_id", b"_request_id", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_validate_only", b"_validate_only", "cv_folds", b"cv_folds", "max_concurrent_trials", b"max_concurrent_trials", "n_iter_bayesian", b"n_iter_bayesian", "n_iter_random", b"n_iter_random", "random_state", b"random_state", "refinement_factor", b"refinement_factor", "request_id", b"request_id", "scoring_metric", b"scoring_metric", "study_name", b"study_name", "validate_only", b"validate_only"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_explore", b"_explore", "_grid_resolution", b"_grid_resolution", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter_bayesian", b"_n_iter_bayesian", "_n_iter_random", b"_n_iter_random", "_priority", b"_priority", "_random_state", b"_random_state", "_refinement", b"_refinement", "_refinement_factor", b"_refinement_factor", "_request_id", b"_request_id", "_return_train_scores", b"_return_train_scores", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_validate_only", b"_validate_only", "_weighted_scoring", b"_weighted_scoring", "_worker_class", b"_worker_class", "budget", b"budget", "cv_folds", b"cv_folds", "explore", b"explore", "grid_resolution", b"grid_resolution", "max_concurrent_trials", b"max_concurrent_trials", "n_iter_bayesian", b"n_iter_bayesian", "n_iter_random", b"n_iter_random", "priority", b"priority", "pruning", b"pruning", "random_state", b"random_state", "refinement", b"refinement", "refinement_factor", b"refinement_factor", "request_id", b"request_id", "return_train_scores", b"return_train_scores", "scoring_metric", b"scoring_metric", "search_space", b"search_space", "selection", b"selection", "splitter", b"splitter", "stage_stopping", b"stage_stopping", "stopping", b"stopping", "study_name", b"study_name", "validate_only", b"validate_only", "weighted_scoring", b"weighted_scoring", "worker_class", b"worker_class"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter_bayesian", b"_n_iter_bayesian", "_n_iter_random", b"_n_iter_random", "_random_state", b"_random_state", "_refinement_factor", b"_refinement_factor", "_request_id", b"_request_id", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_validate_only", b"_validate_only", "cv_folds", b"cv_folds", "initial_param_grid", b"initial_param_grid", "max_concurrent_trials", b"max_concurrent_trials", "model_run_id", b"model_run_id", "n_iter_bayesian", b"n_iter_bayesian", "n_iter_random", b"n_iter_random", "random_state", b"random_state", "refinement_factor", b"refinement_factor", "request_id", b"request_id", "scoring_metric", b"scoring_metric", "study_name", b"study_name", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_explore", b"_explore", "_grid_resolution", b"_grid_resolution", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter_bayesian", b"_n_iter_bayesian", "_n_iter_random", b"_n_iter_random", "_priority", b"_priority", "_random_state", b"_random_state", "_refinement", b"_refinement", "_refinement_factor", b"_refinement_factor", "_request_id", b"_request_id", "_return_train_scores", b"_return_train_scores", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_validate_only", b"_validate_only", "_weighted_scoring", b"_weighted_scoring", "_worker_class", b"_worker_class", "budget", b"budget", "config_type", b"config_type", "cv_folds", b"cv_folds", "distributions", b"distributions", "explore", b"explore", "grid_resolution", b"grid_resolution", "initial_param_grid", b"initial_param_grid", "initial_param_grid_list", b"initial_param_grid_list", "max_concurrent_trials", b"max_concurrent_trials", "model_run_id", b"model_run_id", "n_iter_bayesian", b"n_iter_bayesian", "n_iter_random", b"n_iter_random", "priority", b"priority", "pruning", b"pruning", "random_state", b"random_state", "refinement", b"refinement", "refinement_factor", b"refinement_factor", "request_id", b"request_id", "return_train_scores", b"return_train_scores", "scales", b"scales", "scoring_metric", b"scoring_metric", "search_space", b"search_space", "selection", b"selection", "space_type", b"space_type", "splitter", b"splitter", "stage_stopping", b"stage_stopping", "stopping", b"stopping", "study_name", b"study_name", "validate_only", b"validate_only", "weighted_scoring", b"weighted_scoring", "worker_class", b"worker_class"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cv_folds: _TypeAlias = _typing.Literal["cv_folds"]  # noqa: Y015
     _WhichOneofArgType__cv_folds: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds"]  # noqa: Y015
+    _WhichOneofReturnType__explore: _TypeAlias = _typing.Literal["explore"]  # noqa: Y015
+    _WhichOneofArgType__explore: _TypeAlias = _typing.Literal["_explore", b"_explore"]  # noqa: Y015
+    _WhichOneofReturnType__grid_resolution: _TypeAlias = _typing.Literal["grid_resolution"]  # noqa: Y015
+    _WhichOneofArgType__grid_resolution: _TypeAlias = _typing.Literal["_grid_resolution", b"_grid_resolution"]  # noqa: Y015
     _WhichOneofReturnType__max_concurrent_trials: _TypeAlias = _typing.Literal["max_concurrent_trials"]  # noqa: Y015
     _WhichOneofArgType__max_concurrent_trials: _TypeAlias = _typing.Literal["_max_concurrent_trials", b"_max_concurrent_trials"]  # noqa: Y015
     _WhichOneofReturnType__n_iter_bayesian: _TypeAlias = _typing.Literal["n_iter_bayesian"]  # noqa: Y015
     _WhichOneofArgType__n_iter_bayesian: _TypeAlias = _typing.Literal["_n_iter_bayesian", b"_n_iter_bayesian"]  # noqa: Y015
     _WhichOneofReturnType__n_iter_random: _TypeAlias = _typing.Literal["n_iter_random"]  # noqa: Y015
     _WhichOneofArgType__n_iter_random: _TypeAlias = _typing.Literal["_n_iter_random", b"_n_iter_random"]  # noqa: Y015
+    _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
+    _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
     _WhichOneofReturnType__random_state: _TypeAlias = _typing.Literal["random_state"]  # noqa: Y015
     _WhichOneofArgType__random_state: _TypeAlias = _typing.Literal["_random_state", b"_random_state"]  # noqa: Y015
+    _WhichOneofReturnType__refinement: _TypeAlias = _typing.Literal["refinement"]  # noqa: Y015
+    _WhichOneofArgType__refinement: _TypeAlias = _typing.Literal["_refinement", b"_refinement"]  # noqa: Y015
     _WhichOneofReturnType__refinement_factor: _TypeAlias = _typing.Literal["refinement_factor"]  # noqa: Y015
     _WhichOneofArgType__refinement_factor: _TypeAlias = _typing.Literal["_refinement_factor", b"_refinement_factor"]  # noqa: Y015
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
+    _WhichOneofReturnType__return_train_scores: _TypeAlias = _typing.Literal["return_train_scores"]  # noqa: Y015
+    _WhichOneofArgType__return_train_scores: _TypeAlias = _typing.Literal["_return_train_scores", b"_return_train_scores"]  # noqa: Y015
     _WhichOneofReturnType__scoring_metric: _TypeAlias = _typing.Literal["scoring_metric"]  # noqa: Y015
     _WhichOneofArgType__scoring_metric: _TypeAlias = _typing.Literal["_scoring_metric", b"_scoring_metric"]  # noqa: Y015
     _WhichOneofReturnType__study_name: _TypeAlias = _typing.Literal["study_name"]  # noqa: Y015
     _WhichOneofArgType__study_name: _TypeAlias = _typing.Literal["_study_name", b"_study_name"]  # noqa: Y015
     _WhichOneofReturnType__validate_only: _TypeAlias = _typing.Literal["validate_only"]  # noqa: Y015
     _WhichOneofArgType__validate_only: _TypeAlias = _typing.Literal["_validate_only", b"_validate_only"]  # noqa: Y015
+    _WhichOneofReturnType__weighted_scoring: _TypeAlias = _typing.Literal["weighted_scoring"]  # noqa: Y015
+    _WhichOneofArgType__weighted_scoring: _TypeAlias = _typing.Literal["_weighted_scoring", b"_weighted_scoring"]  # noqa: Y015
+    _WhichOneofReturnType__worker_class: _TypeAlias = _typing.Literal["worker_class"]  # noqa: Y015
+    _WhichOneofArgType__worker_class: _TypeAlias = _typing.Literal["_worker_class", b"_worker_class"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cv_folds) -> _WhichOneofReturnType__cv_folds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__explore) -> _WhichOneofReturnType__explore | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grid_resolution) -> _WhichOneofReturnType__grid_resolution | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_concurrent_trials) -> _WhichOneofReturnType__max_concurrent_trials | None: ...
     @_typing.overload
@@ -134,17 +293,27 @@ class StartProgressiveSearchRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__n_iter_random) -> _WhichOneofReturnType__n_iter_random | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__random_state) -> _WhichOneofReturnType__random_state | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__refinement) -> _WhichOneofReturnType__refinement | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__refinement_factor) -> _WhichOneofReturnType__refinement_factor | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__request_id) -> _WhichOneofReturnType__request_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__return_train_scores) -> _WhichOneofReturnType__return_train_scores | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__scoring_metric) -> _WhichOneofReturnType__scoring_metric | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__study_name) -> _WhichOneofReturnType__study_name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__validate_only) -> _WhichOneofReturnType__validate_only | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weighted_scoring) -> _WhichOneofReturnType__weighted_scoring | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__worker_class) -> _WhichOneofReturnType__worker_class | None: ...
 
 Global___StartProgressiveSearchRequest: _TypeAlias = StartProgressiveSearchRequest  # noqa: Y015
 
@@ -199,6 +368,90 @@ class StartMultiModelComparisonRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class SearchSpacesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _search_space_pb2.SearchSpace: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _search_space_pb2.SearchSpace | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class DistributionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _search_space_pb2.Distributions: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _search_space_pb2.Distributions | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ParamGridListsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _search_space_pb2.ParamGridList: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _search_space_pb2.ParamGridList | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ScalesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _search_space_pb2.ParameterScales: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _search_space_pb2.ParameterScales | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_RUN_IDS_FIELD_NUMBER: _builtins.int
     TUNING_METHOD_FIELD_NUMBER: _builtins.int
     PARAM_GRIDS_FIELD_NUMBER: _builtins.int
@@ -211,14 +464,31 @@ class StartMultiModelComparisonRequest(_message.Message):
     STUDY_NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    WORKER_CLASS_FIELD_NUMBER: _builtins.int
+    SPLITTER_FIELD_NUMBER: _builtins.int
+    WEIGHTED_SCORING_FIELD_NUMBER: _builtins.int
+    RETURN_TRAIN_SCORES_FIELD_NUMBER: _builtins.int
+    STOPPING_FIELD_NUMBER: _builtins.int
+    STAGE_STOPPING_FIELD_NUMBER: _builtins.int
+    SEARCH_SPACES_FIELD_NUMBER: _builtins.int
+    DISTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    GRID_RESOLUTION_FIELD_NUMBER: _builtins.int
+    PARAM_GRID_LISTS_FIELD_NUMBER: _builtins.int
+    SCALES_FIELD_NUMBER: _builtins.int
+    PRUNING_FIELD_NUMBER: _builtins.int
+    SPACE_TYPE_FIELD_NUMBER: _builtins.int
+    CONFIG_TYPE_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
     tuning_method: _builtins.str
-    """Is the method: `grid_search`, `random_search` or `bayesian`. Default `grid_search`."""
+    """Is the method: `grid_search`, `random_search`, `sobol`, `bayesian`, `bayesian_skopt` or `tpe`. Default `grid_search`."""
     cv_folds: _builtins.int
-    """Is the number of cross-validation folds, ≥ 2. Default 5."""
+    """Is the number of cross-validation folds, ≥ 2; goes with no splitter that says otherwise. Default 5."""
     scoring_metric: _builtins.str
     """Is the scikit-learn scorer to maximise. Default `accuracy` for classification, `r2` for regression."""
     n_iter: _builtins.int
-    """Is the number of trials per model for `random_search` and `bayesian`. Default 20."""
+    """Is the number of trials per model; `grid_search` runs every point. Default 20."""
     parallel: _builtins.bool
     """Tunes all models at once; one after another when false. Default true."""
     random_state: _builtins.int
@@ -226,11 +496,25 @@ class StartMultiModelComparisonRequest(_message.Message):
     max_concurrent_trials: _builtins.int
     """Limits how many trials run at once; 0 for no limit. Default 0."""
     study_name: _builtins.str
-    """Names the comparison, unique per tenant; starting the same comparison under its name again returns it."""
+    """Names the comparison, unique per tenant; starting the same comparison under its name again returns it, and with a larger `n_iter` or budget extends it."""
     request_id: _builtins.str
     """Is a UUID that makes the request safe to repeat: the same id with the same body gives the same answer."""
     validate_only: _builtins.bool
     """Checks the request and returns the plan without creating anything."""
+    priority: _builtins.int
+    """Decides who is served first, -100 to 100, higher before lower. Default 0."""
+    worker_class: _builtins.str
+    """Is the class of workers that runs the trials. Default `default`."""
+    weighted_scoring: _builtins.bool
+    """Gives the dataset's weights to the scorers too; it must have a weight column. Default false."""
+    return_train_scores: _builtins.bool
+    """Scores each split's training part too, as scikit-learn's `return_train_score`: what says whether a model overfits. It costs another prediction of most rows per split. Default false."""
+    grid_resolution: _builtins.int
+    """Is the number of values, 2 to 1000, that a grid search tries of each range without a step, spread evenly on its scale; ranges with a step (of ints: above 1) are tried at each of their values. Default 5."""
+    space_type: _presets_pb2.SpaceType.ValueType
+    """Chooses a preset space of the model type instead of its default grid, for model runs without a space of their own. `grid_search` tries a grid made of its ranges: as many values of each, the most important parameters first, as fit into 50 points or the trials of `config_type`, whatever `grid_resolution` says. The other methods search the ranges."""
+    config_type: _presets_pb2.ConfigType.ValueType
+    """Chooses the trials per model and the time where the request does not: `n_iter` becomes 5, 50 or 100, `budget.max_seconds` 10 minutes, 1 hour or 2 hours. A grid of listed values runs whole."""
     @_builtins.property
     def model_run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Lists the model runs to compare, without repeats."""
@@ -238,6 +522,46 @@ class StartMultiModelComparisonRequest(_message.Message):
     @_builtins.property
     def param_grids(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Struct]:
         """Maps a model run's id to its grid, e.g. {"ID": {"C": [1, 10]}}; those without one use their model type's default grid."""
+
+    @_builtins.property
+    def budget(self) -> _orchestration_pb2.Budget:
+        """Limits what it may use up."""
+
+    @_builtins.property
+    def splitter(self) -> _objective_pb2.Splitter:
+        """Says how rows are split; without it as scikit-learn does for a whole number: stratified folds for classes, plain ones else, neither shuffled."""
+
+    @_builtins.property
+    def stopping(self) -> _orchestration_pb2.StoppingRules:
+        """Ends the whole search when enough was found."""
+
+    @_builtins.property
+    def stage_stopping(self) -> _orchestration_pb2.StoppingRules:
+        """Ends the tuning run of each model when it has found enough; the others go on. A grid's plateau depends on the order of its points."""
+
+    @_builtins.property
+    def search_spaces(self) -> _containers.MessageMap[_builtins.str, _search_space_pb2.SearchSpace]:
+        """Maps a model run's id to its typed search space, instead of an entry in `param_grids` and `distributions`."""
+
+    @_builtins.property
+    def distributions(self) -> _containers.MessageMap[_builtins.str, _search_space_pb2.Distributions]:
+        """Maps a model run's id to distributions by parameter; beside its entry in `param_grids`, for other parameters."""
+
+    @_builtins.property
+    def param_grid_lists(self) -> _containers.MessageMap[_builtins.str, _search_space_pb2.ParamGridList]:
+        """Maps a model run's id to grids that are searched together as by GridSearchCV, instead of its entries in `param_grids`, `distributions` and `search_spaces`."""
+
+    @_builtins.property
+    def scales(self) -> _containers.MessageMap[_builtins.str, _search_space_pb2.ParameterScales]:
+        """Maps a model run's id to the scales of the ranges between its lists of numbers; those left out are read from the lists."""
+
+    @_builtins.property
+    def pruning(self) -> _orchestration_pb2.Pruning:
+        """Stops trials early; off when absent."""
+
+    @_builtins.property
+    def selection(self) -> _orchestration_pb2.Selection:
+        """Says how the best model is selected among the candidates; the best by score when absent. `one_standard_error` goes with no `pruning`, which stops candidates that it would weigh."""
 
     def __init__(
         self,
@@ -254,23 +578,46 @@ class StartMultiModelComparisonRequest(_message.Message):
         study_name: _builtins.str | None = ...,
         request_id: _builtins.str | None = ...,
         validate_only: _builtins.bool | None = ...,
+        budget: _orchestration_pb2.Budget | None = ...,
+        priority: _builtins.int | None = ...,
+        worker_class: _builtins.str | None = ...,
+        splitter: _objective_pb2.Splitter | None = ...,
+        weighted_scoring: _builtins.bool | None = ...,
+        return_train_scores: _builtins.bool | None = ...,
+        stopping: _orchestration_pb2.StoppingRules | None = ...,
+        stage_stopping: _orchestration_pb2.StoppingRules | None = ...,
+        search_spaces: _abc.Mapping[_builtins.str, _search_space_pb2.SearchSpace] | None = ...,
+        distributions: _abc.Mapping[_builtins.str, _search_space_pb2.Distributions] | None = ...,
+        grid_resolution: _builtins.int | None = ...,
+        param_grid_lists: _abc.Mapping[_builtins.str, _search_space_pb2.ParamGridList] | None = ...,
+        scales: _abc.Mapping[_builtins.str, _search_space_pb2.ParameterScales] | None = ...,
+        pruning: _orchestration_pb2.Pruning | None = ...,
+        space_type: _presets_pb2.SpaceType.ValueType = ...,
+        config_type: _presets_pb2.ConfigType.ValueType = ...,
+        selection: _orchestration_pb2.Selection | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter", b"_n_iter", "_parallel", b"_parallel", "_random_state", b"_random_state", "_request_id", b"_request_id", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_tuning_method", b"_tuning_method", "_validate_only", b"_validate_only", "cv_folds", b"cv_folds", "max_concurrent_trials", b"max_concurrent_trials", "n_iter", b"n_iter", "parallel", b"parallel", "random_state", b"random_state", "request_id", b"request_id", "scoring_metric", b"scoring_metric", "study_name", b"study_name", "tuning_method", b"tuning_method", "validate_only", b"validate_only"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_grid_resolution", b"_grid_resolution", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter", b"_n_iter", "_parallel", b"_parallel", "_priority", b"_priority", "_random_state", b"_random_state", "_request_id", b"_request_id", "_return_train_scores", b"_return_train_scores", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_tuning_method", b"_tuning_method", "_validate_only", b"_validate_only", "_weighted_scoring", b"_weighted_scoring", "_worker_class", b"_worker_class", "budget", b"budget", "cv_folds", b"cv_folds", "grid_resolution", b"grid_resolution", "max_concurrent_trials", b"max_concurrent_trials", "n_iter", b"n_iter", "parallel", b"parallel", "priority", b"priority", "pruning", b"pruning", "random_state", b"random_state", "request_id", b"request_id", "return_train_scores", b"return_train_scores", "scoring_metric", b"scoring_metric", "selection", b"selection", "splitter", b"splitter", "stage_stopping", b"stage_stopping", "stopping", b"stopping", "study_name", b"study_name", "tuning_method", b"tuning_method", "validate_only", b"validate_only", "weighted_scoring", b"weighted_scoring", "worker_class", b"worker_class"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter", b"_n_iter", "_parallel", b"_parallel", "_random_state", b"_random_state", "_request_id", b"_request_id", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_tuning_method", b"_tuning_method", "_validate_only", b"_validate_only", "cv_folds", b"cv_folds", "max_concurrent_trials", b"max_concurrent_trials", "model_run_ids", b"model_run_ids", "n_iter", b"n_iter", "parallel", b"parallel", "param_grids", b"param_grids", "random_state", b"random_state", "request_id", b"request_id", "scoring_metric", b"scoring_metric", "study_name", b"study_name", "tuning_method", b"tuning_method", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_grid_resolution", b"_grid_resolution", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter", b"_n_iter", "_parallel", b"_parallel", "_priority", b"_priority", "_random_state", b"_random_state", "_request_id", b"_request_id", "_return_train_scores", b"_return_train_scores", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_tuning_method", b"_tuning_method", "_validate_only", b"_validate_only", "_weighted_scoring", b"_weighted_scoring", "_worker_class", b"_worker_class", "budget", b"budget", "config_type", b"config_type", "cv_folds", b"cv_folds", "distributions", b"distributions", "grid_resolution", b"grid_resolution", "max_concurrent_trials", b"max_concurrent_trials", "model_run_ids", b"model_run_ids", "n_iter", b"n_iter", "parallel", b"parallel", "param_grid_lists", b"param_grid_lists", "param_grids", b"param_grids", "priority", b"priority", "pruning", b"pruning", "random_state", b"random_state", "request_id", b"request_id", "return_train_scores", b"return_train_scores", "scales", b"scales", "scoring_metric", b"scoring_metric", "search_spaces", b"search_spaces", "selection", b"selection", "space_type", b"space_type", "splitter", b"splitter", "stage_stopping", b"stage_stopping", "stopping", b"stopping", "study_name", b"study_name", "tuning_method", b"tuning_method", "validate_only", b"validate_only", "weighted_scoring", b"weighted_scoring", "worker_class", b"worker_class"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cv_folds: _TypeAlias = _typing.Literal["cv_folds"]  # noqa: Y015
     _WhichOneofArgType__cv_folds: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds"]  # noqa: Y015
+    _WhichOneofReturnType__grid_resolution: _TypeAlias = _typing.Literal["grid_resolution"]  # noqa: Y015
+    _WhichOneofArgType__grid_resolution: _TypeAlias = _typing.Literal["_grid_resolution", b"_grid_resolution"]  # noqa: Y015
     _WhichOneofReturnType__max_concurrent_trials: _TypeAlias = _typing.Literal["max_concurrent_trials"]  # noqa: Y015
     _WhichOneofArgType__max_concurrent_trials: _TypeAlias = _typing.Literal["_max_concurrent_trials", b"_max_concurrent_trials"]  # noqa: Y015
     _WhichOneofReturnType__n_iter: _TypeAlias = _typing.Literal["n_iter"]  # noqa: Y015
     _WhichOneofArgType__n_iter: _TypeAlias = _typing.Literal["_n_iter", b"_n_iter"]  # noqa: Y015
     _WhichOneofReturnType__parallel: _TypeAlias = _typing.Literal["parallel"]  # noqa: Y015
     _WhichOneofArgType__parallel: _TypeAlias = _typing.Literal["_parallel", b"_parallel"]  # noqa: Y015
+    _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
+    _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
     _WhichOneofReturnType__random_state: _TypeAlias = _typing.Literal["random_state"]  # noqa: Y015
     _WhichOneofArgType__random_state: _TypeAlias = _typing.Literal["_random_state", b"_random_state"]  # noqa: Y015
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
+    _WhichOneofReturnType__return_train_scores: _TypeAlias = _typing.Literal["return_train_scores"]  # noqa: Y015
+    _WhichOneofArgType__return_train_scores: _TypeAlias = _typing.Literal["_return_train_scores", b"_return_train_scores"]  # noqa: Y015
     _WhichOneofReturnType__scoring_metric: _TypeAlias = _typing.Literal["scoring_metric"]  # noqa: Y015
     _WhichOneofArgType__scoring_metric: _TypeAlias = _typing.Literal["_scoring_metric", b"_scoring_metric"]  # noqa: Y015
     _WhichOneofReturnType__study_name: _TypeAlias = _typing.Literal["study_name"]  # noqa: Y015
@@ -279,8 +626,14 @@ class StartMultiModelComparisonRequest(_message.Message):
     _WhichOneofArgType__tuning_method: _TypeAlias = _typing.Literal["_tuning_method", b"_tuning_method"]  # noqa: Y015
     _WhichOneofReturnType__validate_only: _TypeAlias = _typing.Literal["validate_only"]  # noqa: Y015
     _WhichOneofArgType__validate_only: _TypeAlias = _typing.Literal["_validate_only", b"_validate_only"]  # noqa: Y015
+    _WhichOneofReturnType__weighted_scoring: _TypeAlias = _typing.Literal["weighted_scoring"]  # noqa: Y015
+    _WhichOneofArgType__weighted_scoring: _TypeAlias = _typing.Literal["_weighted_scoring", b"_weighted_scoring"]  # noqa: Y015
+    _WhichOneofReturnType__worker_class: _TypeAlias = _typing.Literal["worker_class"]  # noqa: Y015
+    _WhichOneofArgType__worker_class: _TypeAlias = _typing.Literal["_worker_class", b"_worker_class"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cv_folds) -> _WhichOneofReturnType__cv_folds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grid_resolution) -> _WhichOneofReturnType__grid_resolution | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_concurrent_trials) -> _WhichOneofReturnType__max_concurrent_trials | None: ...
     @_typing.overload
@@ -288,9 +641,13 @@ class StartMultiModelComparisonRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__parallel) -> _WhichOneofReturnType__parallel | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__random_state) -> _WhichOneofReturnType__random_state | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__request_id) -> _WhichOneofReturnType__request_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__return_train_scores) -> _WhichOneofReturnType__return_train_scores | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__scoring_metric) -> _WhichOneofReturnType__scoring_metric | None: ...
     @_typing.overload
@@ -299,6 +656,10 @@ class StartMultiModelComparisonRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tuning_method) -> _WhichOneofReturnType__tuning_method | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__validate_only) -> _WhichOneofReturnType__validate_only | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weighted_scoring) -> _WhichOneofReturnType__weighted_scoring | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__worker_class) -> _WhichOneofReturnType__worker_class | None: ...
 
 Global___StartMultiModelComparisonRequest: _TypeAlias = StartMultiModelComparisonRequest  # noqa: Y015
 
@@ -325,6 +686,474 @@ class StartMultiModelComparisonResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StartMultiModelComparisonResponse: _TypeAlias = StartMultiModelComparisonResponse  # noqa: Y015
+
+@_typing.final
+class PlanStage(_message.Message):
+    """One stage of a plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    N_ITER_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    REFINEMENT_FIELD_NUMBER: _builtins.int
+    REFINEMENT_FACTOR_FIELD_NUMBER: _builtins.int
+    EXPLORE_FIELD_NUMBER: _builtins.int
+    STOPPING_FIELD_NUMBER: _builtins.int
+    PRUNING_FIELD_NUMBER: _builtins.int
+    RADIUS_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """Is the method: `grid_search` or one of those that run as many trials as they are asked to (`random_search`, `sobol`, `bayesian`, `bayesian_skopt`, `tpe`, `local`). `local` searches around the best so far; as the first stage, around the model's current parameters."""
+    n_iter: _builtins.int
+    """Is the number of trials per model, except for `grid_search`, which tries every point of its grid. Default 20, or this stage's share of what `config_type` allows."""
+    refinement: _builtins.str
+    """Names how its space is refined from the stages before: `none`, `fixed` or `adaptive`, as in StartProgressiveSearchRequest. Default `fixed`; `none` for the first stage and for `grid_search`, for which there is nothing else. Left out for `local`, which goes by `radius`."""
+    refinement_factor: _builtins.float
+    """Narrows ranges, in (0, 1]; smaller is narrower. Default 0.3."""
+    explore: _builtins.float
+    """Is the share of its points that look in the original bounds, 0 to 1. Default 0.2."""
+    radius: _builtins.float
+    """Is how far `local` moves from where it starts, as a share of each range, in (0, 1]. Default 0.2."""
+    @_builtins.property
+    def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lists the parameters this stage searches; all when empty. Those that were searched before are held at the best values so far, the others stay as the model has them."""
+
+    @_builtins.property
+    def stopping(self) -> _orchestration_pb2.StoppingRules:
+        """Ends its search of a model when it has found enough; the next stage goes on from there."""
+
+    @_builtins.property
+    def pruning(self) -> _orchestration_pb2.Pruning:
+        """Stops trials of this stage early, in place of the plan's `pruning`."""
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        n_iter: _builtins.int | None = ...,
+        parameters: _abc.Iterable[_builtins.str] | None = ...,
+        refinement: _builtins.str | None = ...,
+        refinement_factor: _builtins.float | None = ...,
+        explore: _builtins.float | None = ...,
+        stopping: _orchestration_pb2.StoppingRules | None = ...,
+        pruning: _orchestration_pb2.Pruning | None = ...,
+        radius: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_explore", b"_explore", "_n_iter", b"_n_iter", "_radius", b"_radius", "_refinement", b"_refinement", "_refinement_factor", b"_refinement_factor", "explore", b"explore", "n_iter", b"n_iter", "pruning", b"pruning", "radius", b"radius", "refinement", b"refinement", "refinement_factor", b"refinement_factor", "stopping", b"stopping"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_explore", b"_explore", "_n_iter", b"_n_iter", "_radius", b"_radius", "_refinement", b"_refinement", "_refinement_factor", b"_refinement_factor", "explore", b"explore", "method", b"method", "n_iter", b"n_iter", "parameters", b"parameters", "pruning", b"pruning", "radius", b"radius", "refinement", b"refinement", "refinement_factor", b"refinement_factor", "stopping", b"stopping"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__explore: _TypeAlias = _typing.Literal["explore"]  # noqa: Y015
+    _WhichOneofArgType__explore: _TypeAlias = _typing.Literal["_explore", b"_explore"]  # noqa: Y015
+    _WhichOneofReturnType__n_iter: _TypeAlias = _typing.Literal["n_iter"]  # noqa: Y015
+    _WhichOneofArgType__n_iter: _TypeAlias = _typing.Literal["_n_iter", b"_n_iter"]  # noqa: Y015
+    _WhichOneofReturnType__radius: _TypeAlias = _typing.Literal["radius"]  # noqa: Y015
+    _WhichOneofArgType__radius: _TypeAlias = _typing.Literal["_radius", b"_radius"]  # noqa: Y015
+    _WhichOneofReturnType__refinement: _TypeAlias = _typing.Literal["refinement"]  # noqa: Y015
+    _WhichOneofArgType__refinement: _TypeAlias = _typing.Literal["_refinement", b"_refinement"]  # noqa: Y015
+    _WhichOneofReturnType__refinement_factor: _TypeAlias = _typing.Literal["refinement_factor"]  # noqa: Y015
+    _WhichOneofArgType__refinement_factor: _TypeAlias = _typing.Literal["_refinement_factor", b"_refinement_factor"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__explore) -> _WhichOneofReturnType__explore | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__n_iter) -> _WhichOneofReturnType__n_iter | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__radius) -> _WhichOneofReturnType__radius | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__refinement) -> _WhichOneofReturnType__refinement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__refinement_factor) -> _WhichOneofReturnType__refinement_factor | None: ...
+
+Global___PlanStage: _TypeAlias = PlanStage  # noqa: Y015
+
+@_typing.final
+class PointsToTry(_message.Message):
+    """Points of one model run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[_tuning_service_pb2.PointToTry]:
+        """Lists the points, in the order they are tried."""
+
+    def __init__(
+        self,
+        *,
+        points: _abc.Iterable[_tuning_service_pb2.PointToTry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PointsToTry: _TypeAlias = PointsToTry  # noqa: Y015
+
+@_typing.final
+class StartPlanRequest(_message.Message):
+    """Asks for a plan of stages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ParamGridsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _struct_pb2.Struct: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _struct_pb2.Struct | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SearchSpacesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _search_space_pb2.SearchSpace: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _search_space_pb2.SearchSpace | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class DistributionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _search_space_pb2.Distributions: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _search_space_pb2.Distributions | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ParamGridListsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _search_space_pb2.ParamGridList: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _search_space_pb2.ParamGridList | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ScalesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _search_space_pb2.ParameterScales: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _search_space_pb2.ParameterScales | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class PointsToTryEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___PointsToTry: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___PointsToTry | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MODEL_RUN_IDS_FIELD_NUMBER: _builtins.int
+    PARAM_GRIDS_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    CV_FOLDS_FIELD_NUMBER: _builtins.int
+    SCORING_METRIC_FIELD_NUMBER: _builtins.int
+    PARALLEL_FIELD_NUMBER: _builtins.int
+    RANDOM_STATE_FIELD_NUMBER: _builtins.int
+    MAX_CONCURRENT_TRIALS_FIELD_NUMBER: _builtins.int
+    STUDY_NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    WORKER_CLASS_FIELD_NUMBER: _builtins.int
+    SPLITTER_FIELD_NUMBER: _builtins.int
+    STOPPING_FIELD_NUMBER: _builtins.int
+    PRUNING_FIELD_NUMBER: _builtins.int
+    WEIGHTED_SCORING_FIELD_NUMBER: _builtins.int
+    RETURN_TRAIN_SCORES_FIELD_NUMBER: _builtins.int
+    SEARCH_SPACES_FIELD_NUMBER: _builtins.int
+    DISTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    GRID_RESOLUTION_FIELD_NUMBER: _builtins.int
+    PARAM_GRID_LISTS_FIELD_NUMBER: _builtins.int
+    SCALES_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
+    SPACE_TYPE_FIELD_NUMBER: _builtins.int
+    CONFIG_TYPE_FIELD_NUMBER: _builtins.int
+    POINTS_TO_TRY_FIELD_NUMBER: _builtins.int
+    TRY_CURRENT_PARAMETERS_FIELD_NUMBER: _builtins.int
+    cv_folds: _builtins.int
+    """Is the number of cross-validation folds, ≥ 2; goes with no splitter that says otherwise. Default 5."""
+    scoring_metric: _builtins.str
+    """Is the scikit-learn scorer to maximise. Default `accuracy` for classification, `r2` for regression."""
+    parallel: _builtins.bool
+    """Tunes all models of a stage at once; one after another when false. Default true."""
+    random_state: _builtins.int
+    """Seeds the search, the estimators and the steps. Default 42."""
+    max_concurrent_trials: _builtins.int
+    """Limits how many trials run at once; 0 for no limit. Default 0."""
+    study_name: _builtins.str
+    """Names the search, unique per tenant; starting the same plan under its name again returns it, and with a larger `n_iter` of the last stage or budget extends it."""
+    request_id: _builtins.str
+    """Is a UUID that makes the request safe to repeat: the same id with the same body gives the same answer."""
+    validate_only: _builtins.bool
+    """Checks the request and returns the plan without creating anything."""
+    priority: _builtins.int
+    """Decides who is served first, -100 to 100, higher before lower. Default 0."""
+    worker_class: _builtins.str
+    """Is the class of workers that runs the trials. Default `default`."""
+    weighted_scoring: _builtins.bool
+    """Gives the dataset's weights to the scorers too; it must have a weight column. Default false."""
+    return_train_scores: _builtins.bool
+    """Scores each split's training part too, as scikit-learn's `return_train_score`: what says whether a model overfits. It costs another prediction of most rows per split. Default false."""
+    grid_resolution: _builtins.int
+    """Is the number of values, 2 to 1000, that a grid search tries of each range without a step, as in StartMultiModelComparisonRequest. Default 5."""
+    space_type: _presets_pb2.SpaceType.ValueType
+    """Chooses a preset space for model runs of which the request says nothing, as in StartMultiModelComparisonRequest. A stage by `grid_search` tries a grid made of its ranges: as many values of each, the most important parameters first, as fit into its share of the trials; other stages search the ranges."""
+    config_type: _presets_pb2.ConfigType.ValueType
+    """Chooses the trials and the time where the request does not: stages without `n_iter` share evenly what the others leave of 5, 50 or 100 trials, at least one each; `budget.max_seconds` becomes 10 minutes, 1 hour or 2 hours. A grid of listed values runs whole."""
+    try_current_parameters: _builtins.bool
+    """Tries each model's current parameters as the first trial, as in StartTuningRequest. Default: true where they lie in the first stage's space, except for `grid_search`."""
+    @_builtins.property
+    def model_run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lists the model runs every stage tunes, without repeats."""
+
+    @_builtins.property
+    def param_grids(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Struct]:
+        """Maps a model run's id to the values of its parameters, e.g. {"ID": {"C": [1, 10]}}; those without have their model type's default grid. Stages by other methods than `grid_search` that are refined go between the values."""
+
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanStage]:
+        """Lists the stages in order, 1 to 20."""
+
+    @_builtins.property
+    def budget(self) -> _orchestration_pb2.Budget:
+        """Limits what it may use up."""
+
+    @_builtins.property
+    def splitter(self) -> _objective_pb2.Splitter:
+        """Says how rows are split, as in StartProgressiveSearchRequest."""
+
+    @_builtins.property
+    def stopping(self) -> _orchestration_pb2.StoppingRules:
+        """Ends the whole plan when enough was found."""
+
+    @_builtins.property
+    def pruning(self) -> _orchestration_pb2.Pruning:
+        """Stops candidates early, as in StartProgressiveSearchRequest; nothing is stopped without it."""
+
+    @_builtins.property
+    def search_spaces(self) -> _containers.MessageMap[_builtins.str, _search_space_pb2.SearchSpace]:
+        """Maps a model run's id to its typed search space, instead of an entry in `param_grids` and `distributions`."""
+
+    @_builtins.property
+    def distributions(self) -> _containers.MessageMap[_builtins.str, _search_space_pb2.Distributions]:
+        """Maps a model run's id to distributions by parameter; beside its entry in `param_grids`, for other parameters."""
+
+    @_builtins.property
+    def param_grid_lists(self) -> _containers.MessageMap[_builtins.str, _search_space_pb2.ParamGridList]:
+        """Maps a model run's id to grids that are searched together as by GridSearchCV, instead of its entries in `param_grids`, `distributions` and `search_spaces`."""
+
+    @_builtins.property
+    def scales(self) -> _containers.MessageMap[_builtins.str, _search_space_pb2.ParameterScales]:
+        """Maps a model run's id to the scales of the ranges between its lists of numbers; those left out are read from the lists."""
+
+    @_builtins.property
+    def selection(self) -> _orchestration_pb2.Selection:
+        """Says how the best model is selected among the candidates; the best by score when absent. `one_standard_error` goes with no `pruning`, which stops candidates that it would weigh."""
+
+    @_builtins.property
+    def points_to_try(self) -> _containers.MessageMap[_builtins.str, Global___PointsToTry]:
+        """Maps a model run's id to points its first stage tries first, in this order and within `n_iter`; they name parameters which that stage searches, those left out have their current values. Not where that stage is a `grid_search`."""
+
+    def __init__(
+        self,
+        *,
+        model_run_ids: _abc.Iterable[_builtins.str] | None = ...,
+        param_grids: _abc.Mapping[_builtins.str, _struct_pb2.Struct] | None = ...,
+        stages: _abc.Iterable[Global___PlanStage] | None = ...,
+        cv_folds: _builtins.int | None = ...,
+        scoring_metric: _builtins.str | None = ...,
+        parallel: _builtins.bool | None = ...,
+        random_state: _builtins.int | None = ...,
+        max_concurrent_trials: _builtins.int | None = ...,
+        study_name: _builtins.str | None = ...,
+        request_id: _builtins.str | None = ...,
+        validate_only: _builtins.bool | None = ...,
+        budget: _orchestration_pb2.Budget | None = ...,
+        priority: _builtins.int | None = ...,
+        worker_class: _builtins.str | None = ...,
+        splitter: _objective_pb2.Splitter | None = ...,
+        stopping: _orchestration_pb2.StoppingRules | None = ...,
+        pruning: _orchestration_pb2.Pruning | None = ...,
+        weighted_scoring: _builtins.bool | None = ...,
+        return_train_scores: _builtins.bool | None = ...,
+        search_spaces: _abc.Mapping[_builtins.str, _search_space_pb2.SearchSpace] | None = ...,
+        distributions: _abc.Mapping[_builtins.str, _search_space_pb2.Distributions] | None = ...,
+        grid_resolution: _builtins.int | None = ...,
+        param_grid_lists: _abc.Mapping[_builtins.str, _search_space_pb2.ParamGridList] | None = ...,
+        scales: _abc.Mapping[_builtins.str, _search_space_pb2.ParameterScales] | None = ...,
+        selection: _orchestration_pb2.Selection | None = ...,
+        space_type: _presets_pb2.SpaceType.ValueType = ...,
+        config_type: _presets_pb2.ConfigType.ValueType = ...,
+        points_to_try: _abc.Mapping[_builtins.str, Global___PointsToTry] | None = ...,
+        try_current_parameters: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_grid_resolution", b"_grid_resolution", "_max_concurrent_trials", b"_max_concurrent_trials", "_parallel", b"_parallel", "_priority", b"_priority", "_random_state", b"_random_state", "_request_id", b"_request_id", "_return_train_scores", b"_return_train_scores", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_try_current_parameters", b"_try_current_parameters", "_validate_only", b"_validate_only", "_weighted_scoring", b"_weighted_scoring", "_worker_class", b"_worker_class", "budget", b"budget", "cv_folds", b"cv_folds", "grid_resolution", b"grid_resolution", "max_concurrent_trials", b"max_concurrent_trials", "parallel", b"parallel", "priority", b"priority", "pruning", b"pruning", "random_state", b"random_state", "request_id", b"request_id", "return_train_scores", b"return_train_scores", "scoring_metric", b"scoring_metric", "selection", b"selection", "splitter", b"splitter", "stopping", b"stopping", "study_name", b"study_name", "try_current_parameters", b"try_current_parameters", "validate_only", b"validate_only", "weighted_scoring", b"weighted_scoring", "worker_class", b"worker_class"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_grid_resolution", b"_grid_resolution", "_max_concurrent_trials", b"_max_concurrent_trials", "_parallel", b"_parallel", "_priority", b"_priority", "_random_state", b"_random_state", "_request_id", b"_request_id", "_return_train_scores", b"_return_train_scores", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_try_current_parameters", b"_try_current_parameters", "_validate_only", b"_validate_only", "_weighted_scoring", b"_weighted_scoring", "_worker_class", b"_worker_class", "budget", b"budget", "config_type", b"config_type", "cv_folds", b"cv_folds", "distributions", b"distributions", "grid_resolution", b"grid_resolution", "max_concurrent_trials", b"max_concurrent_trials", "model_run_ids", b"model_run_ids", "parallel", b"parallel", "param_grid_lists", b"param_grid_lists", "param_grids", b"param_grids", "points_to_try", b"points_to_try", "priority", b"priority", "pruning", b"pruning", "random_state", b"random_state", "request_id", b"request_id", "return_train_scores", b"return_train_scores", "scales", b"scales", "scoring_metric", b"scoring_metric", "search_spaces", b"search_spaces", "selection", b"selection", "space_type", b"space_type", "splitter", b"splitter", "stages", b"stages", "stopping", b"stopping", "study_name", b"study_name", "try_current_parameters", b"try_current_parameters", "validate_only", b"validate_only", "weighted_scoring", b"weighted_scoring", "worker_class", b"worker_class"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cv_folds: _TypeAlias = _typing.Literal["cv_folds"]  # noqa: Y015
+    _WhichOneofArgType__cv_folds: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds"]  # noqa: Y015
+    _WhichOneofReturnType__grid_resolution: _TypeAlias = _typing.Literal["grid_resolution"]  # noqa: Y015
+    _WhichOneofArgType__grid_resolution: _TypeAlias = _typing.Literal["_grid_resolution", b"_grid_resolution"]  # noqa: Y015
+    _WhichOneofReturnType__max_concurrent_trials: _TypeAlias = _typing.Literal["max_concurrent_trials"]  # noqa: Y015
+    _WhichOneofArgType__max_concurrent_trials: _TypeAlias = _typing.Literal["_max_concurrent_trials", b"_max_concurrent_trials"]  # noqa: Y015
+    _WhichOneofReturnType__parallel: _TypeAlias = _typing.Literal["parallel"]  # noqa: Y015
+    _WhichOneofArgType__parallel: _TypeAlias = _typing.Literal["_parallel", b"_parallel"]  # noqa: Y015
+    _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
+    _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    _WhichOneofReturnType__random_state: _TypeAlias = _typing.Literal["random_state"]  # noqa: Y015
+    _WhichOneofArgType__random_state: _TypeAlias = _typing.Literal["_random_state", b"_random_state"]  # noqa: Y015
+    _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
+    _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
+    _WhichOneofReturnType__return_train_scores: _TypeAlias = _typing.Literal["return_train_scores"]  # noqa: Y015
+    _WhichOneofArgType__return_train_scores: _TypeAlias = _typing.Literal["_return_train_scores", b"_return_train_scores"]  # noqa: Y015
+    _WhichOneofReturnType__scoring_metric: _TypeAlias = _typing.Literal["scoring_metric"]  # noqa: Y015
+    _WhichOneofArgType__scoring_metric: _TypeAlias = _typing.Literal["_scoring_metric", b"_scoring_metric"]  # noqa: Y015
+    _WhichOneofReturnType__study_name: _TypeAlias = _typing.Literal["study_name"]  # noqa: Y015
+    _WhichOneofArgType__study_name: _TypeAlias = _typing.Literal["_study_name", b"_study_name"]  # noqa: Y015
+    _WhichOneofReturnType__try_current_parameters: _TypeAlias = _typing.Literal["try_current_parameters"]  # noqa: Y015
+    _WhichOneofArgType__try_current_parameters: _TypeAlias = _typing.Literal["_try_current_parameters", b"_try_current_parameters"]  # noqa: Y015
+    _WhichOneofReturnType__validate_only: _TypeAlias = _typing.Literal["validate_only"]  # noqa: Y015
+    _WhichOneofArgType__validate_only: _TypeAlias = _typing.Literal["_validate_only", b"_validate_only"]  # noqa: Y015
+    _WhichOneofReturnType__weighted_scoring: _TypeAlias = _typing.Literal["weighted_scoring"]  # noqa: Y015
+    _WhichOneofArgType__weighted_scoring: _TypeAlias = _typing.Literal["_weighted_scoring", b"_weighted_scoring"]  # noqa: Y015
+    _WhichOneofReturnType__worker_class: _TypeAlias = _typing.Literal["worker_class"]  # noqa: Y015
+    _WhichOneofArgType__worker_class: _TypeAlias = _typing.Literal["_worker_class", b"_worker_class"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cv_folds) -> _WhichOneofReturnType__cv_folds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grid_resolution) -> _WhichOneofReturnType__grid_resolution | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_concurrent_trials) -> _WhichOneofReturnType__max_concurrent_trials | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parallel) -> _WhichOneofReturnType__parallel | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__random_state) -> _WhichOneofReturnType__random_state | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__request_id) -> _WhichOneofReturnType__request_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__return_train_scores) -> _WhichOneofReturnType__return_train_scores | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scoring_metric) -> _WhichOneofReturnType__scoring_metric | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__study_name) -> _WhichOneofReturnType__study_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__try_current_parameters) -> _WhichOneofReturnType__try_current_parameters | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__validate_only) -> _WhichOneofReturnType__validate_only | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weighted_scoring) -> _WhichOneofReturnType__weighted_scoring | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__worker_class) -> _WhichOneofReturnType__worker_class | None: ...
+
+Global___StartPlanRequest: _TypeAlias = StartPlanRequest  # noqa: Y015
+
+@_typing.final
+class StartPlanResponse(_message.Message):
+    """Is the plan that was started."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORCHESTRATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def orchestration(self) -> _orchestration_pb2.Orchestration:
+        """Is the orchestration; without an id when `validate_only` was set."""
+
+    def __init__(
+        self,
+        *,
+        orchestration: _orchestration_pb2.Orchestration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["orchestration", b"orchestration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orchestration", b"orchestration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartPlanResponse: _TypeAlias = StartPlanResponse  # noqa: Y015
 
 @_typing.final
 class TriggerNextStageRequest(_message.Message):
@@ -509,3 +1338,88 @@ class CancelOrchestrationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelOrchestrationResponse: _TypeAlias = CancelOrchestrationResponse  # noqa: Y015
+
+@_typing.final
+class ExtendOrchestrationRequest(_message.Message):
+    """Asks for more; at least one addition must be above 0."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORCHESTRATION_ID_FIELD_NUMBER: _builtins.int
+    ADDITIONAL_TRIALS_FIELD_NUMBER: _builtins.int
+    ADDITIONAL_FAILED_TRIALS_FIELD_NUMBER: _builtins.int
+    ADDITIONAL_SECONDS_FIELD_NUMBER: _builtins.int
+    ADDITIONAL_COST_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    orchestration_id: _builtins.str
+    """Is the orchestration."""
+    additional_trials: _builtins.int
+    """Adds so many trials to each tuning run of the last stage, ≥ 0, as far as its space has points; `max_trials` grows by as many as all of them gain. The last stage must not be `grid_search`."""
+    additional_failed_trials: _builtins.int
+    """Adds to the budget's `max_failed_trials`, ≥ 0."""
+    additional_seconds: _builtins.float
+    """Adds to the budget's `max_seconds`, ≥ 0."""
+    additional_cost: _builtins.float
+    """Adds to the budget's `max_cost`, ≥ 0."""
+    request_id: _builtins.str
+    """Is a UUID that makes the request safe to repeat: asking again with it adds nothing."""
+    def __init__(
+        self,
+        *,
+        orchestration_id: _builtins.str = ...,
+        additional_trials: _builtins.int | None = ...,
+        additional_failed_trials: _builtins.int | None = ...,
+        additional_seconds: _builtins.float | None = ...,
+        additional_cost: _builtins.float | None = ...,
+        request_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_additional_cost", b"_additional_cost", "_additional_failed_trials", b"_additional_failed_trials", "_additional_seconds", b"_additional_seconds", "_additional_trials", b"_additional_trials", "_request_id", b"_request_id", "additional_cost", b"additional_cost", "additional_failed_trials", b"additional_failed_trials", "additional_seconds", b"additional_seconds", "additional_trials", b"additional_trials", "request_id", b"request_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_additional_cost", b"_additional_cost", "_additional_failed_trials", b"_additional_failed_trials", "_additional_seconds", b"_additional_seconds", "_additional_trials", b"_additional_trials", "_request_id", b"_request_id", "additional_cost", b"additional_cost", "additional_failed_trials", b"additional_failed_trials", "additional_seconds", b"additional_seconds", "additional_trials", b"additional_trials", "orchestration_id", b"orchestration_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__additional_cost: _TypeAlias = _typing.Literal["additional_cost"]  # noqa: Y015
+    _WhichOneofArgType__additional_cost: _TypeAlias = _typing.Literal["_additional_cost", b"_additional_cost"]  # noqa: Y015
+    _WhichOneofReturnType__additional_failed_trials: _TypeAlias = _typing.Literal["additional_failed_trials"]  # noqa: Y015
+    _WhichOneofArgType__additional_failed_trials: _TypeAlias = _typing.Literal["_additional_failed_trials", b"_additional_failed_trials"]  # noqa: Y015
+    _WhichOneofReturnType__additional_seconds: _TypeAlias = _typing.Literal["additional_seconds"]  # noqa: Y015
+    _WhichOneofArgType__additional_seconds: _TypeAlias = _typing.Literal["_additional_seconds", b"_additional_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__additional_trials: _TypeAlias = _typing.Literal["additional_trials"]  # noqa: Y015
+    _WhichOneofArgType__additional_trials: _TypeAlias = _typing.Literal["_additional_trials", b"_additional_trials"]  # noqa: Y015
+    _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
+    _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__additional_cost) -> _WhichOneofReturnType__additional_cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__additional_failed_trials) -> _WhichOneofReturnType__additional_failed_trials | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__additional_seconds) -> _WhichOneofReturnType__additional_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__additional_trials) -> _WhichOneofReturnType__additional_trials | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__request_id) -> _WhichOneofReturnType__request_id | None: ...
+
+Global___ExtendOrchestrationRequest: _TypeAlias = ExtendOrchestrationRequest  # noqa: Y015
+
+@_typing.final
+class ExtendOrchestrationResponse(_message.Message):
+    """Is the orchestration after the extension."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORCHESTRATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def orchestration(self) -> _orchestration_pb2.Orchestration:
+        """Is the orchestration."""
+
+    def __init__(
+        self,
+        *,
+        orchestration: _orchestration_pb2.Orchestration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["orchestration", b"orchestration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orchestration", b"orchestration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendOrchestrationResponse: _TypeAlias = ExtendOrchestrationResponse  # noqa: Y015

@@ -45,6 +45,11 @@ class OrchestrationServiceStub:
                 request_serializer=tuning_dot_v1_dot_orchestration__service__pb2.StartMultiModelComparisonRequest.SerializeToString,
                 response_deserializer=tuning_dot_v1_dot_orchestration__service__pb2.StartMultiModelComparisonResponse.FromString,
                 _registered_method=True)
+        self.StartPlan = channel.unary_unary(
+                '/tuning.v1.OrchestrationService/StartPlan',
+                request_serializer=tuning_dot_v1_dot_orchestration__service__pb2.StartPlanRequest.SerializeToString,
+                response_deserializer=tuning_dot_v1_dot_orchestration__service__pb2.StartPlanResponse.FromString,
+                _registered_method=True)
         self.TriggerNextStage = channel.unary_unary(
                 '/tuning.v1.OrchestrationService/TriggerNextStage',
                 request_serializer=tuning_dot_v1_dot_orchestration__service__pb2.TriggerNextStageRequest.SerializeToString,
@@ -65,6 +70,11 @@ class OrchestrationServiceStub:
                 request_serializer=tuning_dot_v1_dot_orchestration__service__pb2.CancelOrchestrationRequest.SerializeToString,
                 response_deserializer=tuning_dot_v1_dot_orchestration__service__pb2.CancelOrchestrationResponse.FromString,
                 _registered_method=True)
+        self.ExtendOrchestration = channel.unary_unary(
+                '/tuning.v1.OrchestrationService/ExtendOrchestration',
+                request_serializer=tuning_dot_v1_dot_orchestration__service__pb2.ExtendOrchestrationRequest.SerializeToString,
+                response_deserializer=tuning_dot_v1_dot_orchestration__service__pb2.ExtendOrchestrationResponse.FromString,
+                _registered_method=True)
 
 
 class OrchestrationServiceServicer:
@@ -80,6 +90,13 @@ class OrchestrationServiceServicer:
 
     def StartMultiModelComparison(self, request, context):
         """Tunes several model runs with one method on the same folds, metric and seed, and ranks them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartPlan(self, request, context):
+        """Starts a plan of stages that follow one another, each on what those before it have found; a progressive search and a comparison are such plans.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +130,13 @@ class OrchestrationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExtendOrchestration(self, request, context):
+        """Adds exactly so much to a search that runs, is paused, has completed or was ended by a limit, which then goes on with all it has learnt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrchestrationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -125,6 +149,11 @@ def add_OrchestrationServiceServicer_to_server(servicer, server):
                     servicer.StartMultiModelComparison,
                     request_deserializer=tuning_dot_v1_dot_orchestration__service__pb2.StartMultiModelComparisonRequest.FromString,
                     response_serializer=tuning_dot_v1_dot_orchestration__service__pb2.StartMultiModelComparisonResponse.SerializeToString,
+            ),
+            'StartPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartPlan,
+                    request_deserializer=tuning_dot_v1_dot_orchestration__service__pb2.StartPlanRequest.FromString,
+                    response_serializer=tuning_dot_v1_dot_orchestration__service__pb2.StartPlanResponse.SerializeToString,
             ),
             'TriggerNextStage': grpc.unary_unary_rpc_method_handler(
                     servicer.TriggerNextStage,
@@ -145,6 +174,11 @@ def add_OrchestrationServiceServicer_to_server(servicer, server):
                     servicer.CancelOrchestration,
                     request_deserializer=tuning_dot_v1_dot_orchestration__service__pb2.CancelOrchestrationRequest.FromString,
                     response_serializer=tuning_dot_v1_dot_orchestration__service__pb2.CancelOrchestrationResponse.SerializeToString,
+            ),
+            'ExtendOrchestration': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendOrchestration,
+                    request_deserializer=tuning_dot_v1_dot_orchestration__service__pb2.ExtendOrchestrationRequest.FromString,
+                    response_serializer=tuning_dot_v1_dot_orchestration__service__pb2.ExtendOrchestrationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -202,6 +236,33 @@ class OrchestrationService:
             '/tuning.v1.OrchestrationService/StartMultiModelComparison',
             tuning_dot_v1_dot_orchestration__service__pb2.StartMultiModelComparisonRequest.SerializeToString,
             tuning_dot_v1_dot_orchestration__service__pb2.StartMultiModelComparisonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tuning.v1.OrchestrationService/StartPlan',
+            tuning_dot_v1_dot_orchestration__service__pb2.StartPlanRequest.SerializeToString,
+            tuning_dot_v1_dot_orchestration__service__pb2.StartPlanResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -310,6 +371,33 @@ class OrchestrationService:
             '/tuning.v1.OrchestrationService/CancelOrchestration',
             tuning_dot_v1_dot_orchestration__service__pb2.CancelOrchestrationRequest.SerializeToString,
             tuning_dot_v1_dot_orchestration__service__pb2.CancelOrchestrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendOrchestration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tuning.v1.OrchestrationService/ExtendOrchestration',
+            tuning_dot_v1_dot_orchestration__service__pb2.ExtendOrchestrationRequest.SerializeToString,
+            tuning_dot_v1_dot_orchestration__service__pb2.ExtendOrchestrationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class OrchestrationServiceStub:
     """Starts grid → random → bayesian for one model run, each stage on the space refined from the ones before."""
     StartMultiModelComparison: _grpc.UnaryUnaryMultiCallable[_orchestration_service_pb2.StartMultiModelComparisonRequest, _orchestration_service_pb2.StartMultiModelComparisonResponse]
     """Tunes several model runs with one method on the same folds, metric and seed, and ranks them."""
+    StartPlan: _grpc.UnaryUnaryMultiCallable[_orchestration_service_pb2.StartPlanRequest, _orchestration_service_pb2.StartPlanResponse]
+    """Starts a plan of stages that follow one another, each on what those before it have found; a progressive search and a comparison are such plans."""
     TriggerNextStage: _grpc.UnaryUnaryMultiCallable[_orchestration_service_pb2.TriggerNextStageRequest, _orchestration_service_pb2.TriggerNextStageResponse]
     """Ends the running stage now and starts the next one on what is known; needs one successful trial."""
     PauseOrchestration: _grpc.UnaryUnaryMultiCallable[_orchestration_service_pb2.PauseOrchestrationRequest, _orchestration_service_pb2.PauseOrchestrationResponse]
@@ -45,6 +47,8 @@ class OrchestrationServiceStub:
     """Goes on after a pause."""
     CancelOrchestration: _grpc.UnaryUnaryMultiCallable[_orchestration_service_pb2.CancelOrchestrationRequest, _orchestration_service_pb2.CancelOrchestrationResponse]
     """Ends the orchestration now; its open trials are cancelled. Cancelling twice is the same as once."""
+    ExtendOrchestration: _grpc.UnaryUnaryMultiCallable[_orchestration_service_pb2.ExtendOrchestrationRequest, _orchestration_service_pb2.ExtendOrchestrationResponse]
+    """Adds exactly so much to a search that runs, is paused, has completed or was ended by a limit, which then goes on with all it has learnt."""
 
 @_typing.type_check_only
 class OrchestrationServiceAsyncStub(OrchestrationServiceStub):
@@ -55,6 +59,8 @@ class OrchestrationServiceAsyncStub(OrchestrationServiceStub):
     """Starts grid → random → bayesian for one model run, each stage on the space refined from the ones before."""
     StartMultiModelComparison: _aio.UnaryUnaryMultiCallable[_orchestration_service_pb2.StartMultiModelComparisonRequest, _orchestration_service_pb2.StartMultiModelComparisonResponse]  # type: ignore[assignment]
     """Tunes several model runs with one method on the same folds, metric and seed, and ranks them."""
+    StartPlan: _aio.UnaryUnaryMultiCallable[_orchestration_service_pb2.StartPlanRequest, _orchestration_service_pb2.StartPlanResponse]  # type: ignore[assignment]
+    """Starts a plan of stages that follow one another, each on what those before it have found; a progressive search and a comparison are such plans."""
     TriggerNextStage: _aio.UnaryUnaryMultiCallable[_orchestration_service_pb2.TriggerNextStageRequest, _orchestration_service_pb2.TriggerNextStageResponse]  # type: ignore[assignment]
     """Ends the running stage now and starts the next one on what is known; needs one successful trial."""
     PauseOrchestration: _aio.UnaryUnaryMultiCallable[_orchestration_service_pb2.PauseOrchestrationRequest, _orchestration_service_pb2.PauseOrchestrationResponse]  # type: ignore[assignment]
@@ -63,6 +69,8 @@ class OrchestrationServiceAsyncStub(OrchestrationServiceStub):
     """Goes on after a pause."""
     CancelOrchestration: _aio.UnaryUnaryMultiCallable[_orchestration_service_pb2.CancelOrchestrationRequest, _orchestration_service_pb2.CancelOrchestrationResponse]  # type: ignore[assignment]
     """Ends the orchestration now; its open trials are cancelled. Cancelling twice is the same as once."""
+    ExtendOrchestration: _aio.UnaryUnaryMultiCallable[_orchestration_service_pb2.ExtendOrchestrationRequest, _orchestration_service_pb2.ExtendOrchestrationResponse]  # type: ignore[assignment]
+    """Adds exactly so much to a search that runs, is paused, has completed or was ended by a limit, which then goes on with all it has learnt."""
 
 class OrchestrationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Starts and steers orchestrations."""
@@ -82,6 +90,14 @@ class OrchestrationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_orchestration_service_pb2.StartMultiModelComparisonResponse, _abc.Awaitable[_orchestration_service_pb2.StartMultiModelComparisonResponse]]:
         """Tunes several model runs with one method on the same folds, metric and seed, and ranks them."""
+
+    @_abc_1.abstractmethod
+    def StartPlan(
+        self,
+        request: _orchestration_service_pb2.StartPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestration_service_pb2.StartPlanResponse, _abc.Awaitable[_orchestration_service_pb2.StartPlanResponse]]:
+        """Starts a plan of stages that follow one another, each on what those before it have found; a progressive search and a comparison are such plans."""
 
     @_abc_1.abstractmethod
     def TriggerNextStage(
@@ -114,5 +130,13 @@ class OrchestrationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_orchestration_service_pb2.CancelOrchestrationResponse, _abc.Awaitable[_orchestration_service_pb2.CancelOrchestrationResponse]]:
         """Ends the orchestration now; its open trials are cancelled. Cancelling twice is the same as once."""
+
+    @_abc_1.abstractmethod
+    def ExtendOrchestration(
+        self,
+        request: _orchestration_service_pb2.ExtendOrchestrationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestration_service_pb2.ExtendOrchestrationResponse, _abc.Awaitable[_orchestration_service_pb2.ExtendOrchestrationResponse]]:
+        """Adds exactly so much to a search that runs, is paused, has completed or was ended by a limit, which then goes on with all it has learnt."""
 
 def add_OrchestrationServiceServicer_to_server(servicer: OrchestrationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

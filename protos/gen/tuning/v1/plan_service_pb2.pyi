@@ -143,6 +143,9 @@ class TuningRunPlan(_message.Message):
     PLANNED_TRIALS_FIELD_NUMBER: _builtins.int
     TOTAL_COMBINATIONS_FIELD_NUMBER: _builtins.int
     EVALUATION_FIELD_NUMBER: _builtins.int
+    STOPPING_FIELD_NUMBER: _builtins.int
+    PRUNING_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
     model_run_id: _builtins.str
     """Is the model run."""
     model_type: _builtins.str
@@ -161,6 +164,18 @@ class TuningRunPlan(_message.Message):
     def evaluation(self) -> _objective_pb2.EvaluationSpec:
         """Is what each of its trials computes."""
 
+    @_builtins.property
+    def stopping(self) -> _orchestration_pb2.StoppingRules:
+        """Says when it ends before its plan does."""
+
+    @_builtins.property
+    def pruning(self) -> _orchestration_pb2.Pruning:
+        """Says how its trials are stopped early; absent when they are not."""
+
+    @_builtins.property
+    def start(self) -> _search_space_pb2.StartPoints:
+        """Lists the points that are tried first."""
+
     def __init__(
         self,
         *,
@@ -171,10 +186,13 @@ class TuningRunPlan(_message.Message):
         planned_trials: _builtins.int = ...,
         total_combinations: _builtins.int | None = ...,
         evaluation: _objective_pb2.EvaluationSpec | None = ...,
+        stopping: _orchestration_pb2.StoppingRules | None = ...,
+        pruning: _orchestration_pb2.Pruning | None = ...,
+        start: _search_space_pb2.StartPoints | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_total_combinations", b"_total_combinations", "_trial_budget", b"_trial_budget", "evaluation", b"evaluation", "space", b"space", "total_combinations", b"total_combinations", "trial_budget", b"trial_budget"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_total_combinations", b"_total_combinations", "_trial_budget", b"_trial_budget", "evaluation", b"evaluation", "pruning", b"pruning", "space", b"space", "start", b"start", "stopping", b"stopping", "total_combinations", b"total_combinations", "trial_budget", b"trial_budget"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_combinations", b"_total_combinations", "_trial_budget", b"_trial_budget", "evaluation", b"evaluation", "model_run_id", b"model_run_id", "model_type", b"model_type", "planned_trials", b"planned_trials", "space", b"space", "total_combinations", b"total_combinations", "trial_budget", b"trial_budget"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_combinations", b"_total_combinations", "_trial_budget", b"_trial_budget", "evaluation", b"evaluation", "model_run_id", b"model_run_id", "model_type", b"model_type", "planned_trials", b"planned_trials", "pruning", b"pruning", "space", b"space", "start", b"start", "stopping", b"stopping", "total_combinations", b"total_combinations", "trial_budget", b"trial_budget"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__total_combinations: _TypeAlias = _typing.Literal["total_combinations"]  # noqa: Y015
     _WhichOneofArgType__total_combinations: _TypeAlias = _typing.Literal["_total_combinations", b"_total_combinations"]  # noqa: Y015
@@ -197,12 +215,18 @@ class StagePlan(_message.Message):
     TUNING_RUNS_FIELD_NUMBER: _builtins.int
     MAX_ACTIVE_TUNING_RUNS_FIELD_NUMBER: _builtins.int
     REFINEMENT_FACTOR_FIELD_NUMBER: _builtins.int
+    REFINEMENT_FIELD_NUMBER: _builtins.int
+    EXPLORE_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """Is the method."""
     max_active_tuning_runs: _builtins.int
     """Counts how many tuning runs may run at once; 0 for all."""
     refinement_factor: _builtins.float
     """Is the factor by which the space is refined from the stages before; absent when it is not."""
+    refinement: _builtins.str
+    """Names the rule of the refinement: `fixed` (also when empty) or `adaptive`."""
+    explore: _builtins.float
+    """Is the share of its points that look in the original bounds, 0 to 1; 0.2 when absent."""
     @_builtins.property
     def tuning_runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TuningRunPlan]:
         """Lists the tuning runs."""
@@ -214,13 +238,20 @@ class StagePlan(_message.Message):
         tuning_runs: _abc.Iterable[Global___TuningRunPlan] | None = ...,
         max_active_tuning_runs: _builtins.int = ...,
         refinement_factor: _builtins.float | None = ...,
+        refinement: _builtins.str = ...,
+        explore: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_refinement_factor", b"_refinement_factor", "refinement_factor", b"refinement_factor"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_explore", b"_explore", "_refinement_factor", b"_refinement_factor", "explore", b"explore", "refinement_factor", b"refinement_factor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_refinement_factor", b"_refinement_factor", "max_active_tuning_runs", b"max_active_tuning_runs", "method", b"method", "refinement_factor", b"refinement_factor", "tuning_runs", b"tuning_runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_explore", b"_explore", "_refinement_factor", b"_refinement_factor", "explore", b"explore", "max_active_tuning_runs", b"max_active_tuning_runs", "method", b"method", "refinement", b"refinement", "refinement_factor", b"refinement_factor", "tuning_runs", b"tuning_runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__explore: _TypeAlias = _typing.Literal["explore"]  # noqa: Y015
+    _WhichOneofArgType__explore: _TypeAlias = _typing.Literal["_explore", b"_explore"]  # noqa: Y015
     _WhichOneofReturnType__refinement_factor: _TypeAlias = _typing.Literal["refinement_factor"]  # noqa: Y015
     _WhichOneofArgType__refinement_factor: _TypeAlias = _typing.Literal["_refinement_factor", b"_refinement_factor"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__explore) -> _WhichOneofReturnType__explore | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__refinement_factor) -> _WhichOneofReturnType__refinement_factor | None: ...
 
 Global___StagePlan: _TypeAlias = StagePlan  # noqa: Y015
@@ -241,12 +272,17 @@ class CreateOrchestrationRequest(_message.Message):
     RANDOM_STATE_FIELD_NUMBER: _builtins.int
     MAX_CONCURRENT_TRIALS_FIELD_NUMBER: _builtins.int
     NOTICES_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    WORKER_CLASS_FIELD_NUMBER: _builtins.int
+    STOPPING_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
     workflow: _builtins.str
     """Is the preset's name."""
     study_name: _builtins.str
     """Is the study's name, when it has one."""
     spec_hash: _builtins.bytes
-    """Is the SHA-256 of the request's body: two requests under one study name must agree."""
+    """Is the SHA-256 of the request's body without its totals and limits: two requests under one study name must agree."""
     scoring_metric: _builtins.str
     """Is the scorer to maximise."""
     cv_folds: _builtins.int
@@ -255,6 +291,10 @@ class CreateOrchestrationRequest(_message.Message):
     """Is the seed."""
     max_concurrent_trials: _builtins.int
     """Limits concurrent trials; 0 for no limit."""
+    priority: _builtins.int
+    """Decides who is served first: higher before lower."""
+    worker_class: _builtins.str
+    """Is the class of workers that runs the trials; `default` when empty."""
     @_builtins.property
     def key(self) -> Global___RequestKey:
         """Is the request, when it has an id."""
@@ -266,6 +306,18 @@ class CreateOrchestrationRequest(_message.Message):
     @_builtins.property
     def notices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Lists things to tell people from the start, as `REASON: words`."""
+
+    @_builtins.property
+    def budget(self) -> _orchestration_pb2.Budget:
+        """Limits what it may use up."""
+
+    @_builtins.property
+    def stopping(self) -> _orchestration_pb2.StoppingRules:
+        """Says when the whole search ends before its plan does."""
+
+    @_builtins.property
+    def selection(self) -> _orchestration_pb2.Selection:
+        """Says how the best model is selected; absent for the best by score."""
 
     def __init__(
         self,
@@ -280,10 +332,15 @@ class CreateOrchestrationRequest(_message.Message):
         random_state: _builtins.int = ...,
         max_concurrent_trials: _builtins.int = ...,
         notices: _abc.Iterable[_builtins.str] | None = ...,
+        budget: _orchestration_pb2.Budget | None = ...,
+        priority: _builtins.int = ...,
+        worker_class: _builtins.str = ...,
+        stopping: _orchestration_pb2.StoppingRules | None = ...,
+        selection: _orchestration_pb2.Selection | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "key", b"key", "selection", b"selection", "stopping", b"stopping"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cv_folds", b"cv_folds", "key", b"key", "max_concurrent_trials", b"max_concurrent_trials", "notices", b"notices", "random_state", b"random_state", "scoring_metric", b"scoring_metric", "spec_hash", b"spec_hash", "stages", b"stages", "study_name", b"study_name", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "cv_folds", b"cv_folds", "key", b"key", "max_concurrent_trials", b"max_concurrent_trials", "notices", b"notices", "priority", b"priority", "random_state", b"random_state", "scoring_metric", b"scoring_metric", "selection", b"selection", "spec_hash", b"spec_hash", "stages", b"stages", "stopping", b"stopping", "study_name", b"study_name", "worker_class", b"worker_class", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -538,7 +595,7 @@ class CreateTrialsResponse(_message.Message):
     created: _builtins.int
     """Counts the created trials, fewer than asked for at the budget's end."""
     remaining: _builtins.int
-    """Counts trials the budget still allows; absent without a budget."""
+    """Counts trials that may still be created for the tuning run, by its own number and by the budget."""
     def __init__(
         self,
         *,
@@ -678,6 +735,9 @@ class RecallTrialsRequest(_message.Message):
 
     BATCHES_FIELD_NUMBER: _builtins.int
     DISPATCHED_FOR_FIELD_NUMBER: _builtins.int
+    WORKER_CLASS_FIELD_NUMBER: _builtins.int
+    worker_class: _builtins.str
+    """Without batches, takes only trials of this worker class; of all classes when empty."""
     @_builtins.property
     def batches(self) -> _containers.RepeatedCompositeFieldContainer[_task_messages_pb2.TrialBatch]:
         """Lists batches that could not be published; every dispatched and unclaimed trial when empty."""
@@ -691,10 +751,11 @@ class RecallTrialsRequest(_message.Message):
         *,
         batches: _abc.Iterable[_task_messages_pb2.TrialBatch] | None = ...,
         dispatched_for: _duration_pb2.Duration | None = ...,
+        worker_class: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["dispatched_for", b"dispatched_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "dispatched_for", b"dispatched_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "dispatched_for", b"dispatched_for", "worker_class", b"worker_class"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -742,7 +803,7 @@ class CloseTuningRunRequest(_message.Message):
     epoch: _builtins.int
     """Is the epoch of the searcher lease; absent for a manual trigger."""
     as_of_sequence: _builtins.int
-    """Is the last event the decision had seen; ABORTED when a trial of the tuning run ended since."""
+    """Is the last event the decision had seen; ABORTED when a trial of the tuning run ended since, or it was extended."""
     state: _orchestration_pb2.LifecycleState.ValueType
     """Is the state to end in: COMPLETED or FAILED."""
     reason: _builtins.str
@@ -913,3 +974,71 @@ class ChangeOrchestrationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChangeOrchestrationResponse: _TypeAlias = ChangeOrchestrationResponse  # noqa: Y015
+
+@_typing.final
+class ExtendPlanRequest(_message.Message):
+    """Asks for more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    ORCHESTRATION_ID_FIELD_NUMBER: _builtins.int
+    ADDITIONAL_TRIALS_FIELD_NUMBER: _builtins.int
+    ADDITIONAL_FAILED_TRIALS_FIELD_NUMBER: _builtins.int
+    ADDITIONAL_SECONDS_FIELD_NUMBER: _builtins.int
+    ADDITIONAL_COST_FIELD_NUMBER: _builtins.int
+    orchestration_id: _builtins.str
+    """Is the orchestration."""
+    additional_trials: _builtins.int
+    """Adds so many trials to each tuning run of the last stage, as far as its space has points; to the budget's trials as many as all of them gain."""
+    additional_failed_trials: _builtins.int
+    """Adds to the budget's failed trials."""
+    additional_seconds: _builtins.float
+    """Adds to the budget's seconds."""
+    additional_cost: _builtins.float
+    """Adds to the budget's cost."""
+    @_builtins.property
+    def key(self) -> Global___RequestKey:
+        """Is the request."""
+
+    def __init__(
+        self,
+        *,
+        key: Global___RequestKey | None = ...,
+        orchestration_id: _builtins.str = ...,
+        additional_trials: _builtins.int = ...,
+        additional_failed_trials: _builtins.int = ...,
+        additional_seconds: _builtins.float = ...,
+        additional_cost: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["additional_cost", b"additional_cost", "additional_failed_trials", b"additional_failed_trials", "additional_seconds", b"additional_seconds", "additional_trials", b"additional_trials", "key", b"key", "orchestration_id", b"orchestration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendPlanRequest: _TypeAlias = ExtendPlanRequest  # noqa: Y015
+
+@_typing.final
+class ExtendPlanResponse(_message.Message):
+    """Is the orchestration after the extension."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORCHESTRATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def orchestration(self) -> _orchestration_pb2.Orchestration:
+        """Is the orchestration."""
+
+    def __init__(
+        self,
+        *,
+        orchestration: _orchestration_pb2.Orchestration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["orchestration", b"orchestration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orchestration", b"orchestration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendPlanResponse: _TypeAlias = ExtendPlanResponse  # noqa: Y015

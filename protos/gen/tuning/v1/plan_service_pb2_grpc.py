@@ -85,6 +85,11 @@ class PlanServiceStub:
                 request_serializer=tuning_dot_v1_dot_plan__service__pb2.ChangeOrchestrationRequest.SerializeToString,
                 response_deserializer=tuning_dot_v1_dot_plan__service__pb2.ChangeOrchestrationResponse.FromString,
                 _registered_method=True)
+        self.ExtendPlan = channel.unary_unary(
+                '/tuning.v1.PlanService/ExtendPlan',
+                request_serializer=tuning_dot_v1_dot_plan__service__pb2.ExtendPlanRequest.SerializeToString,
+                response_deserializer=tuning_dot_v1_dot_plan__service__pb2.ExtendPlanResponse.FromString,
+                _registered_method=True)
 
 
 class PlanServiceServicer:
@@ -161,6 +166,13 @@ class PlanServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExtendPlan(self, request, context):
+        """Adds to an orchestration's trials and limits, reopening it when it has completed or a limit has ended it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PlanServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -213,6 +225,11 @@ def add_PlanServiceServicer_to_server(servicer, server):
                     servicer.ChangeOrchestration,
                     request_deserializer=tuning_dot_v1_dot_plan__service__pb2.ChangeOrchestrationRequest.FromString,
                     response_serializer=tuning_dot_v1_dot_plan__service__pb2.ChangeOrchestrationResponse.SerializeToString,
+            ),
+            'ExtendPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendPlan,
+                    request_deserializer=tuning_dot_v1_dot_plan__service__pb2.ExtendPlanRequest.FromString,
+                    response_serializer=tuning_dot_v1_dot_plan__service__pb2.ExtendPlanResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -486,6 +503,33 @@ class PlanService:
             '/tuning.v1.PlanService/ChangeOrchestration',
             tuning_dot_v1_dot_plan__service__pb2.ChangeOrchestrationRequest.SerializeToString,
             tuning_dot_v1_dot_plan__service__pb2.ChangeOrchestrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tuning.v1.PlanService/ExtendPlan',
+            tuning_dot_v1_dot_plan__service__pb2.ExtendPlanRequest.SerializeToString,
+            tuning_dot_v1_dot_plan__service__pb2.ExtendPlanResponse.FromString,
             options,
             channel_credentials,
             insecure,

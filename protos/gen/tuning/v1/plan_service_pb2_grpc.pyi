@@ -53,6 +53,8 @@ class PlanServiceStub:
     """Appends a notice to an orchestration's log and may record the method in use."""
     ChangeOrchestration: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ChangeOrchestrationRequest, _plan_service_pb2.ChangeOrchestrationResponse]
     """Moves an orchestration to another state."""
+    ExtendPlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ExtendPlanRequest, _plan_service_pb2.ExtendPlanResponse]
+    """Adds to an orchestration's trials and limits, reopening it when it has completed or a limit has ended it."""
 
 @_typing.type_check_only
 class PlanServiceAsyncStub(PlanServiceStub):
@@ -79,6 +81,8 @@ class PlanServiceAsyncStub(PlanServiceStub):
     """Appends a notice to an orchestration's log and may record the method in use."""
     ChangeOrchestration: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ChangeOrchestrationRequest, _plan_service_pb2.ChangeOrchestrationResponse]  # type: ignore[assignment]
     """Moves an orchestration to another state."""
+    ExtendPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ExtendPlanRequest, _plan_service_pb2.ExtendPlanResponse]  # type: ignore[assignment]
+    """Adds to an orchestration's trials and limits, reopening it when it has completed or a limit has ended it."""
 
 class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps what coordinators decide."""
@@ -162,5 +166,13 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_plan_service_pb2.ChangeOrchestrationResponse, _abc.Awaitable[_plan_service_pb2.ChangeOrchestrationResponse]]:
         """Moves an orchestration to another state."""
+
+    @_abc_1.abstractmethod
+    def ExtendPlan(
+        self,
+        request: _plan_service_pb2.ExtendPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_service_pb2.ExtendPlanResponse, _abc.Awaitable[_plan_service_pb2.ExtendPlanResponse]]:
+        """Adds to an orchestration's trials and limits, reopening it when it has completed or a limit has ended it."""
 
 def add_PlanServiceServicer_to_server(servicer: PlanServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,56 +24,77 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tuning.v1 import event_pb2 as tuning_dot_v1_dot_event__pb2
+from tuning.v1 import objective_pb2 as tuning_dot_v1_dot_objective__pb2
 from tuning.v1 import orchestration_pb2 as tuning_dot_v1_dot_orchestration__pb2
 from tuning.v1 import search_space_pb2 as tuning_dot_v1_dot_search__space__pb2
 from tuning.v1 import trial_pb2 as tuning_dot_v1_dot_trial__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btuning/v1/run_service.proto\x12\ttuning.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tuning/v1/event.proto\x1a\x1dtuning/v1/orchestration.proto\x1a\x1ctuning/v1/search_space.proto\x1a\x15tuning/v1/trial.proto\"3\n\x17GetOrchestrationRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"K\n\x18GetOrchestrationResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"\x94\x01\n\x19ListOrchestrationsRequest\x12)\n\x06states\x18\x01 \x03(\x0e\x32\x19.tuning.v1.LifecycleState\x12\x12\n\nstudy_name\x18\x02 \x01(\t\x12\x16\n\tpage_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x04 \x01(\tB\x0c\n\n_page_size\"g\n\x1aListOrchestrationsResponse\x12\x30\n\x0eorchestrations\x18\x01 \x03(\x0b\x32\x18.tuning.v1.Orchestration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x13GetTuningRunRequest\x12\x15\n\rtuning_run_id\x18\x01 \x01(\t\"@\n\x14GetTuningRunResponse\x12(\n\ntuning_run\x18\x01 \x01(\x0b\x32\x14.tuning.v1.TuningRun\"\xf4\x01\n\x11ListTrialsRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\x12\x15\n\rtuning_run_id\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.tuning.v1.TrialState\x12\x16\n\tmin_score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\'\n\x08order_by\x18\x05 \x01(\x0e\x32\x15.tuning.v1.TrialOrder\x12\x16\n\tpage_size\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\npage_token\x18\x07 \x01(\tB\x0c\n\n_min_scoreB\x0c\n\n_page_size\"O\n\x12ListTrialsResponse\x12 \n\x06trials\x18\x01 \x03(\x0b\x32\x10.tuning.v1.Trial\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x16ListRefinementsRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"E\n\x17ListRefinementsResponse\x12*\n\x0brefinements\x18\x01 \x03(\x0b\x32\x15.tuning.v1.Refinement\"Y\n\x13GetBestModelRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\x12\x18\n\x0b\x62\x65st_so_far\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\x0e\n\x0c_best_so_far\"\xa4\x01\n\x0bRankedModel\x12\x0c\n\x04rank\x18\x01 \x01(\x05\x12\x14\n\x0cmodel_run_id\x18\x02 \x01(\t\x12\x12\n\nmodel_type\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.tuning.v1.LifecycleState\x12\"\n\x04\x62\x65st\x18\x05 \x01(\x0b\x32\x14.tuning.v1.BestTrial\x12\x0f\n\x07message\x18\x06 \x01(\t\"\xae\x01\n\x14GetBestModelResponse\x12\"\n\x04\x62\x65st\x18\x01 \x01(\x0b\x32\x14.tuning.v1.BestTrial\x12\x1f\n\x05trial\x18\x02 \x01(\x0b\x32\x10.tuning.v1.Trial\x12\'\n\x07ranking\x18\x03 \x03(\x0b\x32\x16.tuning.v1.RankedModel\x12\x16\n\x0escoring_metric\x18\x04 \x01(\t\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\"e\n\x19WatchOrchestrationRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x11\n\x0f_after_sequence\";\n\x08Snapshot\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"-\n\tEventPage\x12 \n\x06\x65vents\x18\x01 \x03(\x0b\x32\x10.tuning.v1.Event\"M\n\x08\x42ookmark\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0bobserved_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa1\x01\n\x1aWatchOrchestrationResponse\x12\'\n\x08snapshot\x18\x01 \x01(\x0b\x32\x13.tuning.v1.SnapshotH\x00\x12&\n\x06\x65vents\x18\x02 \x01(\x0b\x32\x14.tuning.v1.EventPageH\x00\x12\'\n\x08\x62ookmark\x18\x03 \x01(\x0b\x32\x13.tuning.v1.BookmarkH\x00\x42\t\n\x07\x63ontent*X\n\nTrialOrder\x12\x1b\n\x17TRIAL_ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12TRIAL_ORDER_NUMBER\x10\x01\x12\x15\n\x11TRIAL_ORDER_SCORE\x10\x02\x32\xf8\x04\n\nRunService\x12[\n\x10GetOrchestration\x12\".tuning.v1.GetOrchestrationRequest\x1a#.tuning.v1.GetOrchestrationResponse\x12\x61\n\x12ListOrchestrations\x12$.tuning.v1.ListOrchestrationsRequest\x1a%.tuning.v1.ListOrchestrationsResponse\x12O\n\x0cGetTuningRun\x12\x1e.tuning.v1.GetTuningRunRequest\x1a\x1f.tuning.v1.GetTuningRunResponse\x12I\n\nListTrials\x12\x1c.tuning.v1.ListTrialsRequest\x1a\x1d.tuning.v1.ListTrialsResponse\x12X\n\x0fListRefinements\x12!.tuning.v1.ListRefinementsRequest\x1a\".tuning.v1.ListRefinementsResponse\x12O\n\x0cGetBestModel\x12\x1e.tuning.v1.GetBestModelRequest\x1a\x1f.tuning.v1.GetBestModelResponse\x12\x63\n\x12WatchOrchestration\x12$.tuning.v1.WatchOrchestrationRequest\x1a%.tuning.v1.WatchOrchestrationResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btuning/v1/run_service.proto\x12\ttuning.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tuning/v1/event.proto\x1a\x19tuning/v1/objective.proto\x1a\x1dtuning/v1/orchestration.proto\x1a\x1ctuning/v1/search_space.proto\x1a\x15tuning/v1/trial.proto\"3\n\x17GetOrchestrationRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"K\n\x18GetOrchestrationResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"\x94\x01\n\x19ListOrchestrationsRequest\x12)\n\x06states\x18\x01 \x03(\x0e\x32\x19.tuning.v1.LifecycleState\x12\x12\n\nstudy_name\x18\x02 \x01(\t\x12\x16\n\tpage_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x04 \x01(\tB\x0c\n\n_page_size\"g\n\x1aListOrchestrationsResponse\x12\x30\n\x0eorchestrations\x18\x01 \x03(\x0b\x32\x18.tuning.v1.Orchestration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x13GetTuningRunRequest\x12\x15\n\rtuning_run_id\x18\x01 \x01(\t\"@\n\x14GetTuningRunResponse\x12(\n\ntuning_run\x18\x01 \x01(\x0b\x32\x14.tuning.v1.TuningRun\"\xf4\x01\n\x11ListTrialsRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\x12\x15\n\rtuning_run_id\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.tuning.v1.TrialState\x12\x16\n\tmin_score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\'\n\x08order_by\x18\x05 \x01(\x0e\x32\x15.tuning.v1.TrialOrder\x12\x16\n\tpage_size\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\npage_token\x18\x07 \x01(\tB\x0c\n\n_min_scoreB\x0c\n\n_page_size\"O\n\x12ListTrialsResponse\x12 \n\x06trials\x18\x01 \x03(\x0b\x32\x10.tuning.v1.Trial\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x0fGetTrialRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\x12\x13\n\x06number\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\t\n\x07_number\"\xa9\x02\n\x0cTrialLineage\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12\x1a\n\rrefinement_id\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1e\n\x16\x65vidence_trial_numbers\x18\x03 \x03(\x05\x12\x1e\n\x11\x62\x65st_trial_number\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1a\n\x12refinement_summary\x18\x05 \x01(\t\x12\"\n\x15\x62\x61seline_trial_number\x18\x06 \x01(\x05H\x02\x88\x01\x01\x12\x19\n\x0cpoint_to_try\x18\x07 \x01(\x05H\x03\x88\x01\x01\x42\x10\n\x0e_refinement_idB\x14\n\x12_best_trial_numberB\x18\n\x16_baseline_trial_numberB\x0f\n\r_point_to_try\"]\n\x10GetTrialResponse\x12\x1f\n\x05trial\x18\x01 \x01(\x0b\x32\x10.tuning.v1.Trial\x12(\n\x07lineage\x18\x02 \x01(\x0b\x32\x17.tuning.v1.TrialLineage\"2\n\x16ListRefinementsRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"E\n\x17ListRefinementsResponse\x12*\n\x0brefinements\x18\x01 \x03(\x0b\x32\x15.tuning.v1.Refinement\"3\n\x17GetSearchHistoryRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\"z\n\x0bImprovement\x12\x14\n\x0ctrial_number\x18\x01 \x01(\x05\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x15\n\rtrials_before\x18\x03 \x01(\x03\x12/\n\x0b\x66inished_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc5\x02\n\nRunHistory\x12\x15\n\rtuning_run_id\x18\x01 \x01(\t\x12\x13\n\x0bstage_index\x18\x02 \x01(\x05\x12\x14\n\x0cmodel_run_id\x18\x03 \x01(\t\x12\x12\n\nmodel_type\x18\x04 \x01(\t\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x15\n\rscored_trials\x18\x06 \x01(\x03\x12\x11\n\x04mean\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03std\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04\x62\x65st\x18\t \x01(\x01H\x02\x88\x01\x01\x12!\n\x14\x65xpected_improvement\x18\n \x01(\x01H\x03\x88\x01\x01\x12,\n\x0cimprovements\x18\x0b \x03(\x0b\x32\x16.tuning.v1.ImprovementB\x07\n\x05_meanB\x06\n\x04_stdB\x07\n\x05_bestB\x17\n\x15_expected_improvement\"F\n\x18GetSearchHistoryResponse\x12*\n\x0btuning_runs\x18\x01 \x03(\x0b\x32\x15.tuning.v1.RunHistory\"\xbb\x01\n\x14\x43ompareTrialsRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\x12\x19\n\x0c\x66irst_number\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rsecond_number\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1f\n\x17second_orchestration_id\x18\x04 \x01(\t\x12\x0e\n\x06metric\x18\x05 \x01(\tB\x0f\n\r_first_numberB\x10\n\x0e_second_number\"\xd4\x02\n\x0fTrialComparison\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x12\n\nfirst_mean\x18\x02 \x01(\x01\x12\x13\n\x0bsecond_mean\x18\x03 \x01(\x01\x12\x12\n\ndifference\x18\x04 \x01(\x01\x12\x13\n\x0b\x64ifferences\x18\x05 \x03(\x01\x12\x32\n\x0finterval_method\x18\x06 \x01(\x0e\x32\x19.tuning.v1.IntervalMethod\x12+\n\tintervals\x18\x07 \x03(\x0b\x32\x18.tuning.v1.ScoreInterval\x12\x16\n\tstatistic\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x12\x64\x65grees_of_freedom\x18\t \x01(\x05H\x01\x88\x01\x01\x12\x14\n\x07p_value\x18\n \x01(\x01H\x02\x88\x01\x01\x42\x0c\n\n_statisticB\x15\n\x13_degrees_of_freedomB\n\n\x08_p_value\"G\n\x15\x43ompareTrialsResponse\x12.\n\ncomparison\x18\x01 \x01(\x0b\x32\x1a.tuning.v1.TrialComparison\"Y\n\x13GetBestModelRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\x12\x18\n\x0b\x62\x65st_so_far\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\x0e\n\x0c_best_so_far\"\xd1\x01\n\x0bRankedModel\x12\x0c\n\x04rank\x18\x01 \x01(\x05\x12\x14\n\x0cmodel_run_id\x18\x02 \x01(\t\x12\x12\n\nmodel_type\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.tuning.v1.LifecycleState\x12\"\n\x04\x62\x65st\x18\x05 \x01(\x0b\x32\x14.tuning.v1.BestTrial\x12\x0f\n\x07message\x18\x06 \x01(\t\x12+\n\tselection\x18\x07 \x01(\x0b\x32\x18.tuning.v1.SelectionMade\"\xdb\x01\n\x14GetBestModelResponse\x12\"\n\x04\x62\x65st\x18\x01 \x01(\x0b\x32\x14.tuning.v1.BestTrial\x12\x1f\n\x05trial\x18\x02 \x01(\x0b\x32\x10.tuning.v1.Trial\x12\'\n\x07ranking\x18\x03 \x03(\x0b\x32\x16.tuning.v1.RankedModel\x12\x16\n\x0escoring_metric\x18\x04 \x01(\t\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\x12+\n\tselection\x18\x06 \x01(\x0b\x32\x18.tuning.v1.SelectionMade\"\x83\x01\n\x19WatchOrchestrationRequest\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\x05\x65poch\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x11\n\x0f_after_sequenceB\x08\n\x06_epoch\"J\n\x08Snapshot\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\x12\r\n\x05\x65poch\x18\x02 \x01(\t\"<\n\tEventPage\x12 \n\x06\x65vents\x18\x01 \x03(\x0b\x32\x10.tuning.v1.Event\x12\r\n\x05\x65poch\x18\x02 \x01(\t\"\\\n\x08\x42ookmark\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0bobserved_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x03 \x01(\t\"\xa1\x01\n\x1aWatchOrchestrationResponse\x12\'\n\x08snapshot\x18\x01 \x01(\x0b\x32\x13.tuning.v1.SnapshotH\x00\x12&\n\x06\x65vents\x18\x02 \x01(\x0b\x32\x14.tuning.v1.EventPageH\x00\x12\'\n\x08\x62ookmark\x18\x03 \x01(\x0b\x32\x13.tuning.v1.BookmarkH\x00\x42\t\n\x07\x63ontent*X\n\nTrialOrder\x12\x1b\n\x17TRIAL_ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12TRIAL_ORDER_NUMBER\x10\x01\x12\x15\n\x11TRIAL_ORDER_SCORE\x10\x02\x32\xee\x06\n\nRunService\x12[\n\x10GetOrchestration\x12\".tuning.v1.GetOrchestrationRequest\x1a#.tuning.v1.GetOrchestrationResponse\x12\x61\n\x12ListOrchestrations\x12$.tuning.v1.ListOrchestrationsRequest\x1a%.tuning.v1.ListOrchestrationsResponse\x12O\n\x0cGetTuningRun\x12\x1e.tuning.v1.GetTuningRunRequest\x1a\x1f.tuning.v1.GetTuningRunResponse\x12I\n\nListTrials\x12\x1c.tuning.v1.ListTrialsRequest\x1a\x1d.tuning.v1.ListTrialsResponse\x12\x43\n\x08GetTrial\x12\x1a.tuning.v1.GetTrialRequest\x1a\x1b.tuning.v1.GetTrialResponse\x12X\n\x0fListRefinements\x12!.tuning.v1.ListRefinementsRequest\x1a\".tuning.v1.ListRefinementsResponse\x12O\n\x0cGetBestModel\x12\x1e.tuning.v1.GetBestModelRequest\x1a\x1f.tuning.v1.GetBestModelResponse\x12[\n\x10GetSearchHistory\x12\".tuning.v1.GetSearchHistoryRequest\x1a#.tuning.v1.GetSearchHistoryResponse\x12R\n\rCompareTrials\x12\x1f.tuning.v1.CompareTrialsRequest\x1a .tuning.v1.CompareTrialsResponse\x12\x63\n\x12WatchOrchestration\x12$.tuning.v1.WatchOrchestrationRequest\x1a%.tuning.v1.WatchOrchestrationResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tuning.v1.run_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRIALORDER']._serialized_start=2020
-  _globals['_TRIALORDER']._serialized_end=2108
-  _globals['_GETORCHESTRATIONREQUEST']._serialized_start=182
-  _globals['_GETORCHESTRATIONREQUEST']._serialized_end=233
-  _globals['_GETORCHESTRATIONRESPONSE']._serialized_start=235
-  _globals['_GETORCHESTRATIONRESPONSE']._serialized_end=310
-  _globals['_LISTORCHESTRATIONSREQUEST']._serialized_start=313
-  _globals['_LISTORCHESTRATIONSREQUEST']._serialized_end=461
-  _globals['_LISTORCHESTRATIONSRESPONSE']._serialized_start=463
-  _globals['_LISTORCHESTRATIONSRESPONSE']._serialized_end=566
-  _globals['_GETTUNINGRUNREQUEST']._serialized_start=568
-  _globals['_GETTUNINGRUNREQUEST']._serialized_end=612
-  _globals['_GETTUNINGRUNRESPONSE']._serialized_start=614
-  _globals['_GETTUNINGRUNRESPONSE']._serialized_end=678
-  _globals['_LISTTRIALSREQUEST']._serialized_start=681
-  _globals['_LISTTRIALSREQUEST']._serialized_end=925
-  _globals['_LISTTRIALSRESPONSE']._serialized_start=927
-  _globals['_LISTTRIALSRESPONSE']._serialized_end=1006
-  _globals['_LISTREFINEMENTSREQUEST']._serialized_start=1008
-  _globals['_LISTREFINEMENTSREQUEST']._serialized_end=1058
-  _globals['_LISTREFINEMENTSRESPONSE']._serialized_start=1060
-  _globals['_LISTREFINEMENTSRESPONSE']._serialized_end=1129
-  _globals['_GETBESTMODELREQUEST']._serialized_start=1131
-  _globals['_GETBESTMODELREQUEST']._serialized_end=1220
-  _globals['_RANKEDMODEL']._serialized_start=1223
-  _globals['_RANKEDMODEL']._serialized_end=1387
-  _globals['_GETBESTMODELRESPONSE']._serialized_start=1390
-  _globals['_GETBESTMODELRESPONSE']._serialized_end=1564
-  _globals['_WATCHORCHESTRATIONREQUEST']._serialized_start=1566
-  _globals['_WATCHORCHESTRATIONREQUEST']._serialized_end=1667
-  _globals['_SNAPSHOT']._serialized_start=1669
-  _globals['_SNAPSHOT']._serialized_end=1728
-  _globals['_EVENTPAGE']._serialized_start=1730
-  _globals['_EVENTPAGE']._serialized_end=1775
-  _globals['_BOOKMARK']._serialized_start=1777
-  _globals['_BOOKMARK']._serialized_end=1854
-  _globals['_WATCHORCHESTRATIONRESPONSE']._serialized_start=1857
-  _globals['_WATCHORCHESTRATIONRESPONSE']._serialized_end=2018
-  _globals['_RUNSERVICE']._serialized_start=2111
-  _globals['_RUNSERVICE']._serialized_end=2743
+  _globals['_TRIALORDER']._serialized_start=3868
+  _globals['_TRIALORDER']._serialized_end=3956
+  _globals['_GETORCHESTRATIONREQUEST']._serialized_start=209
+  _globals['_GETORCHESTRATIONREQUEST']._serialized_end=260
+  _globals['_GETORCHESTRATIONRESPONSE']._serialized_start=262
+  _globals['_GETORCHESTRATIONRESPONSE']._serialized_end=337
+  _globals['_LISTORCHESTRATIONSREQUEST']._serialized_start=340
+  _globals['_LISTORCHESTRATIONSREQUEST']._serialized_end=488
+  _globals['_LISTORCHESTRATIONSRESPONSE']._serialized_start=490
+  _globals['_LISTORCHESTRATIONSRESPONSE']._serialized_end=593
+  _globals['_GETTUNINGRUNREQUEST']._serialized_start=595
+  _globals['_GETTUNINGRUNREQUEST']._serialized_end=639
+  _globals['_GETTUNINGRUNRESPONSE']._serialized_start=641
+  _globals['_GETTUNINGRUNRESPONSE']._serialized_end=705
+  _globals['_LISTTRIALSREQUEST']._serialized_start=708
+  _globals['_LISTTRIALSREQUEST']._serialized_end=952
+  _globals['_LISTTRIALSRESPONSE']._serialized_start=954
+  _globals['_LISTTRIALSRESPONSE']._serialized_end=1033
+  _globals['_GETTRIALREQUEST']._serialized_start=1035
+  _globals['_GETTRIALREQUEST']._serialized_end=1110
+  _globals['_TRIALLINEAGE']._serialized_start=1113
+  _globals['_TRIALLINEAGE']._serialized_end=1410
+  _globals['_GETTRIALRESPONSE']._serialized_start=1412
+  _globals['_GETTRIALRESPONSE']._serialized_end=1505
+  _globals['_LISTREFINEMENTSREQUEST']._serialized_start=1507
+  _globals['_LISTREFINEMENTSREQUEST']._serialized_end=1557
+  _globals['_LISTREFINEMENTSRESPONSE']._serialized_start=1559
+  _globals['_LISTREFINEMENTSRESPONSE']._serialized_end=1628
+  _globals['_GETSEARCHHISTORYREQUEST']._serialized_start=1630
+  _globals['_GETSEARCHHISTORYREQUEST']._serialized_end=1681
+  _globals['_IMPROVEMENT']._serialized_start=1683
+  _globals['_IMPROVEMENT']._serialized_end=1805
+  _globals['_RUNHISTORY']._serialized_start=1808
+  _globals['_RUNHISTORY']._serialized_end=2133
+  _globals['_GETSEARCHHISTORYRESPONSE']._serialized_start=2135
+  _globals['_GETSEARCHHISTORYRESPONSE']._serialized_end=2205
+  _globals['_COMPARETRIALSREQUEST']._serialized_start=2208
+  _globals['_COMPARETRIALSREQUEST']._serialized_end=2395
+  _globals['_TRIALCOMPARISON']._serialized_start=2398
+  _globals['_TRIALCOMPARISON']._serialized_end=2738
+  _globals['_COMPARETRIALSRESPONSE']._serialized_start=2740
+  _globals['_COMPARETRIALSRESPONSE']._serialized_end=2811
+  _globals['_GETBESTMODELREQUEST']._serialized_start=2813
+  _globals['_GETBESTMODELREQUEST']._serialized_end=2902
+  _globals['_RANKEDMODEL']._serialized_start=2905
+  _globals['_RANKEDMODEL']._serialized_end=3114
+  _globals['_GETBESTMODELRESPONSE']._serialized_start=3117
+  _globals['_GETBESTMODELRESPONSE']._serialized_end=3336
+  _globals['_WATCHORCHESTRATIONREQUEST']._serialized_start=3339
+  _globals['_WATCHORCHESTRATIONREQUEST']._serialized_end=3470
+  _globals['_SNAPSHOT']._serialized_start=3472
+  _globals['_SNAPSHOT']._serialized_end=3546
+  _globals['_EVENTPAGE']._serialized_start=3548
+  _globals['_EVENTPAGE']._serialized_end=3608
+  _globals['_BOOKMARK']._serialized_start=3610
+  _globals['_BOOKMARK']._serialized_end=3702
+  _globals['_WATCHORCHESTRATIONRESPONSE']._serialized_start=3705
+  _globals['_WATCHORCHESTRATIONRESPONSE']._serialized_end=3866
+  _globals['_RUNSERVICE']._serialized_start=3959
+  _globals['_RUNSERVICE']._serialized_end=4837
 # @@protoc_insertion_point(module_scope)

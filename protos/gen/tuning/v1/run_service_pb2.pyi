@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tuning.v1 import event_pb2 as _event_pb2
+from tuning.v1 import objective_pb2 as _objective_pb2
 from tuning.v1 import orchestration_pb2 as _orchestration_pb2
 from tuning.v1 import search_space_pb2 as _search_space_pb2
 from tuning.v1 import trial_pb2 as _trial_pb2
@@ -290,6 +291,127 @@ class ListTrialsResponse(_message.Message):
 Global___ListTrialsResponse: _TypeAlias = ListTrialsResponse  # noqa: Y015
 
 @_typing.final
+class GetTrialRequest(_message.Message):
+    """Asks for a trial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORCHESTRATION_ID_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    orchestration_id: _builtins.str
+    """Is the orchestration."""
+    number: _builtins.int
+    """Is the trial's number; needed."""
+    def __init__(
+        self,
+        *,
+        orchestration_id: _builtins.str = ...,
+        number: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "number", b"number"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "number", b"number", "orchestration_id", b"orchestration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__number: _TypeAlias = _typing.Literal["number"]  # noqa: Y015
+    _WhichOneofArgType__number: _TypeAlias = _typing.Literal["_number", b"_number"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__number) -> _WhichOneofReturnType__number | None: ...
+
+Global___GetTrialRequest: _TypeAlias = GetTrialRequest  # noqa: Y015
+
+@_typing.final
+class TrialLineage(_message.Message):
+    """Where a trial's assignment came from, and what that rests on. With the trial's `suggestion_index` and `suggested_at_sequence`, its tuning run's seed and the events up to there, it can be made again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    REFINEMENT_ID_FIELD_NUMBER: _builtins.int
+    EVIDENCE_TRIAL_NUMBERS_FIELD_NUMBER: _builtins.int
+    BEST_TRIAL_NUMBER_FIELD_NUMBER: _builtins.int
+    REFINEMENT_SUMMARY_FIELD_NUMBER: _builtins.int
+    BASELINE_TRIAL_NUMBER_FIELD_NUMBER: _builtins.int
+    POINT_TO_TRY_FIELD_NUMBER: _builtins.int
+    summary: _builtins.str
+    """Says it in words."""
+    refinement_id: _builtins.int
+    """Is the refinement that made the space it was drawn from; absent for the original space."""
+    best_trial_number: _builtins.int
+    """Is the best of those, around which the space was refined; absent without a refinement."""
+    refinement_summary: _builtins.str
+    """Says that refinement in words; empty without one."""
+    baseline_trial_number: _builtins.int
+    """Is the trial of the current parameters a local search moved away from; absent for other trials."""
+    point_to_try: _builtins.int
+    """Is its place among the points that were to be tried first, from 0; absent for other trials."""
+    @_builtins.property
+    def evidence_trial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Lists the trials that refinement rests on, best first."""
+
+    def __init__(
+        self,
+        *,
+        summary: _builtins.str = ...,
+        refinement_id: _builtins.int | None = ...,
+        evidence_trial_numbers: _abc.Iterable[_builtins.int] | None = ...,
+        best_trial_number: _builtins.int | None = ...,
+        refinement_summary: _builtins.str = ...,
+        baseline_trial_number: _builtins.int | None = ...,
+        point_to_try: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_trial_number", b"_baseline_trial_number", "_best_trial_number", b"_best_trial_number", "_point_to_try", b"_point_to_try", "_refinement_id", b"_refinement_id", "baseline_trial_number", b"baseline_trial_number", "best_trial_number", b"best_trial_number", "point_to_try", b"point_to_try", "refinement_id", b"refinement_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_trial_number", b"_baseline_trial_number", "_best_trial_number", b"_best_trial_number", "_point_to_try", b"_point_to_try", "_refinement_id", b"_refinement_id", "baseline_trial_number", b"baseline_trial_number", "best_trial_number", b"best_trial_number", "evidence_trial_numbers", b"evidence_trial_numbers", "point_to_try", b"point_to_try", "refinement_id", b"refinement_id", "refinement_summary", b"refinement_summary", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__baseline_trial_number: _TypeAlias = _typing.Literal["baseline_trial_number"]  # noqa: Y015
+    _WhichOneofArgType__baseline_trial_number: _TypeAlias = _typing.Literal["_baseline_trial_number", b"_baseline_trial_number"]  # noqa: Y015
+    _WhichOneofReturnType__best_trial_number: _TypeAlias = _typing.Literal["best_trial_number"]  # noqa: Y015
+    _WhichOneofArgType__best_trial_number: _TypeAlias = _typing.Literal["_best_trial_number", b"_best_trial_number"]  # noqa: Y015
+    _WhichOneofReturnType__point_to_try: _TypeAlias = _typing.Literal["point_to_try"]  # noqa: Y015
+    _WhichOneofArgType__point_to_try: _TypeAlias = _typing.Literal["_point_to_try", b"_point_to_try"]  # noqa: Y015
+    _WhichOneofReturnType__refinement_id: _TypeAlias = _typing.Literal["refinement_id"]  # noqa: Y015
+    _WhichOneofArgType__refinement_id: _TypeAlias = _typing.Literal["_refinement_id", b"_refinement_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline_trial_number) -> _WhichOneofReturnType__baseline_trial_number | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__best_trial_number) -> _WhichOneofReturnType__best_trial_number | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__point_to_try) -> _WhichOneofReturnType__point_to_try | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__refinement_id) -> _WhichOneofReturnType__refinement_id | None: ...
+
+Global___TrialLineage: _TypeAlias = TrialLineage  # noqa: Y015
+
+@_typing.final
+class GetTrialResponse(_message.Message):
+    """Describes a trial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIAL_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def trial(self) -> _trial_pb2.Trial:
+        """Is the trial with its scores per split."""
+
+    @_builtins.property
+    def lineage(self) -> Global___TrialLineage:
+        """Says where it came from."""
+
+    def __init__(
+        self,
+        *,
+        trial: _trial_pb2.Trial | None = ...,
+        lineage: Global___TrialLineage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage", "trial", b"trial"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lineage", b"lineage", "trial", b"trial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTrialResponse: _TypeAlias = GetTrialResponse  # noqa: Y015
+
+@_typing.final
 class ListRefinementsRequest(_message.Message):
     """Asks for refinements."""
 
@@ -336,6 +458,309 @@ class ListRefinementsResponse(_message.Message):
 Global___ListRefinementsResponse: _TypeAlias = ListRefinementsResponse  # noqa: Y015
 
 @_typing.final
+class GetSearchHistoryRequest(_message.Message):
+    """Asks how a search went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORCHESTRATION_ID_FIELD_NUMBER: _builtins.int
+    orchestration_id: _builtins.str
+    """Is the orchestration."""
+    def __init__(
+        self,
+        *,
+        orchestration_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orchestration_id", b"orchestration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSearchHistoryRequest: _TypeAlias = GetSearchHistoryRequest  # noqa: Y015
+
+@_typing.final
+class Improvement(_message.Message):
+    """A step of a best-so-far curve: a trial better than all of its tuning run before it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIAL_NUMBER_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    TRIALS_BEFORE_FIELD_NUMBER: _builtins.int
+    FINISHED_AT_FIELD_NUMBER: _builtins.int
+    trial_number: _builtins.int
+    """Is the trial's number."""
+    score: _builtins.float
+    """Is its score, the best from then on."""
+    trials_before: _builtins.int
+    """Counts the trials of the tuning run that had ended with a score before it."""
+    @_builtins.property
+    def finished_at(self) -> _timestamp_pb2.Timestamp:
+        """Is when it ended."""
+
+    def __init__(
+        self,
+        *,
+        trial_number: _builtins.int = ...,
+        score: _builtins.float = ...,
+        trials_before: _builtins.int = ...,
+        finished_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finished_at", b"finished_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finished_at", b"finished_at", "score", b"score", "trial_number", b"trial_number", "trials_before", b"trials_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Improvement: _TypeAlias = Improvement  # noqa: Y015
+
+@_typing.final
+class RunHistory(_message.Message):
+    """How one tuning run went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TUNING_RUN_ID_FIELD_NUMBER: _builtins.int
+    STAGE_INDEX_FIELD_NUMBER: _builtins.int
+    MODEL_RUN_ID_FIELD_NUMBER: _builtins.int
+    MODEL_TYPE_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    SCORED_TRIALS_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    STD_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
+    EXPECTED_IMPROVEMENT_FIELD_NUMBER: _builtins.int
+    IMPROVEMENTS_FIELD_NUMBER: _builtins.int
+    tuning_run_id: _builtins.str
+    """Is the tuning run."""
+    stage_index: _builtins.int
+    """Is the stage it belongs to, from 0."""
+    model_run_id: _builtins.str
+    """Is the model run it tunes."""
+    model_type: _builtins.str
+    """Is the model type."""
+    method: _builtins.str
+    """Is the method that ran."""
+    scored_trials: _builtins.int
+    """Counts its trials with a score."""
+    mean: _builtins.float
+    """Is the mean of their scores; absent without any."""
+    std: _builtins.float
+    """Is their standard deviation (ddof 1); absent for fewer than two."""
+    best: _builtins.float
+    """Is the best score; absent without any."""
+    expected_improvement: _builtins.float
+    """Is by how much one more trial may be expected to raise the best, were it drawn from the normal distribution the trials so far seem to come from (Jones et al. 1998); absent for fewer than two. Methods that learn do better."""
+    @_builtins.property
+    def improvements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Improvement]:
+        """Lists the steps of its best-so-far curve in order; between them it is flat."""
+
+    def __init__(
+        self,
+        *,
+        tuning_run_id: _builtins.str = ...,
+        stage_index: _builtins.int = ...,
+        model_run_id: _builtins.str = ...,
+        model_type: _builtins.str = ...,
+        method: _builtins.str = ...,
+        scored_trials: _builtins.int = ...,
+        mean: _builtins.float | None = ...,
+        std: _builtins.float | None = ...,
+        best: _builtins.float | None = ...,
+        expected_improvement: _builtins.float | None = ...,
+        improvements: _abc.Iterable[Global___Improvement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best", b"_best", "_expected_improvement", b"_expected_improvement", "_mean", b"_mean", "_std", b"_std", "best", b"best", "expected_improvement", b"expected_improvement", "mean", b"mean", "std", b"std"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best", b"_best", "_expected_improvement", b"_expected_improvement", "_mean", b"_mean", "_std", b"_std", "best", b"best", "expected_improvement", b"expected_improvement", "improvements", b"improvements", "mean", b"mean", "method", b"method", "model_run_id", b"model_run_id", "model_type", b"model_type", "scored_trials", b"scored_trials", "stage_index", b"stage_index", "std", b"std", "tuning_run_id", b"tuning_run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__best: _TypeAlias = _typing.Literal["best"]  # noqa: Y015
+    _WhichOneofArgType__best: _TypeAlias = _typing.Literal["_best", b"_best"]  # noqa: Y015
+    _WhichOneofReturnType__expected_improvement: _TypeAlias = _typing.Literal["expected_improvement"]  # noqa: Y015
+    _WhichOneofArgType__expected_improvement: _TypeAlias = _typing.Literal["_expected_improvement", b"_expected_improvement"]  # noqa: Y015
+    _WhichOneofReturnType__mean: _TypeAlias = _typing.Literal["mean"]  # noqa: Y015
+    _WhichOneofArgType__mean: _TypeAlias = _typing.Literal["_mean", b"_mean"]  # noqa: Y015
+    _WhichOneofReturnType__std: _TypeAlias = _typing.Literal["std"]  # noqa: Y015
+    _WhichOneofArgType__std: _TypeAlias = _typing.Literal["_std", b"_std"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__best) -> _WhichOneofReturnType__best | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_improvement) -> _WhichOneofReturnType__expected_improvement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean) -> _WhichOneofReturnType__mean | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__std) -> _WhichOneofReturnType__std | None: ...
+
+Global___RunHistory: _TypeAlias = RunHistory  # noqa: Y015
+
+@_typing.final
+class GetSearchHistoryResponse(_message.Message):
+    """Says how a search went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TUNING_RUNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tuning_runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunHistory]:
+        """Lists the tuning runs in the order of the plan."""
+
+    def __init__(
+        self,
+        *,
+        tuning_runs: _abc.Iterable[Global___RunHistory] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tuning_runs", b"tuning_runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSearchHistoryResponse: _TypeAlias = GetSearchHistoryResponse  # noqa: Y015
+
+@_typing.final
+class CompareTrialsRequest(_message.Message):
+    """Asks to compare two trials."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORCHESTRATION_ID_FIELD_NUMBER: _builtins.int
+    FIRST_NUMBER_FIELD_NUMBER: _builtins.int
+    SECOND_NUMBER_FIELD_NUMBER: _builtins.int
+    SECOND_ORCHESTRATION_ID_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    orchestration_id: _builtins.str
+    """Is the orchestration of the first trial."""
+    first_number: _builtins.int
+    """Is the first trial's number; needed."""
+    second_number: _builtins.int
+    """Is the second trial's number; needed."""
+    second_orchestration_id: _builtins.str
+    """Is the orchestration of the second trial; that of the first when empty."""
+    metric: _builtins.str
+    """Is the scikit-learn scorer to compare by, one that both were scored by. Default: the first's objective."""
+    def __init__(
+        self,
+        *,
+        orchestration_id: _builtins.str = ...,
+        first_number: _builtins.int | None = ...,
+        second_number: _builtins.int | None = ...,
+        second_orchestration_id: _builtins.str = ...,
+        metric: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_number", b"_first_number", "_second_number", b"_second_number", "first_number", b"first_number", "second_number", b"second_number"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_number", b"_first_number", "_second_number", b"_second_number", "first_number", b"first_number", "metric", b"metric", "orchestration_id", b"orchestration_id", "second_number", b"second_number", "second_orchestration_id", b"second_orchestration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first_number: _TypeAlias = _typing.Literal["first_number"]  # noqa: Y015
+    _WhichOneofArgType__first_number: _TypeAlias = _typing.Literal["_first_number", b"_first_number"]  # noqa: Y015
+    _WhichOneofReturnType__second_number: _TypeAlias = _typing.Literal["second_number"]  # noqa: Y015
+    _WhichOneofArgType__second_number: _TypeAlias = _typing.Literal["_second_number", b"_second_number"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_number) -> _WhichOneofReturnType__first_number | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__second_number) -> _WhichOneofReturnType__second_number | None: ...
+
+Global___CompareTrialsRequest: _TypeAlias = CompareTrialsRequest  # noqa: Y015
+
+@_typing.final
+class TrialComparison(_message.Message):
+    """How much better one trial scored than another, and what that may be chance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: _builtins.int
+    FIRST_MEAN_FIELD_NUMBER: _builtins.int
+    SECOND_MEAN_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    INTERVAL_METHOD_FIELD_NUMBER: _builtins.int
+    INTERVALS_FIELD_NUMBER: _builtins.int
+    STATISTIC_FIELD_NUMBER: _builtins.int
+    DEGREES_OF_FREEDOM_FIELD_NUMBER: _builtins.int
+    P_VALUE_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """Is the scikit-learn scorer they are compared by; higher is better."""
+    first_mean: _builtins.float
+    """Is the first trial's mean over the splits."""
+    second_mean: _builtins.float
+    """Is the second trial's mean over the splits."""
+    difference: _builtins.float
+    """Is the mean of `differences`."""
+    interval_method: _objective_pb2.IntervalMethod.ValueType
+    """Says how test and intervals come about; without one there is neither: over a time series, a single split, or trials from before rows were counted."""
+    statistic: _builtins.float
+    """Is the mean difference in corrected standard errors; infinite when it is the same on every split."""
+    degrees_of_freedom: _builtins.int
+    """Is the number of splits minus one."""
+    p_value: _builtins.float
+    """Is how likely so large a difference is between two that are as good, both ways, 0 to 1. It knows nothing of how many candidates the two were picked from."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Lists the first trial's score minus the second's per split, in split order."""
+
+    @_builtins.property
+    def intervals(self) -> _containers.RepeatedCompositeFieldContainer[_objective_pb2.ScoreInterval]:
+        """Lists the intervals around `difference`, at 95 % and 99 %."""
+
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        first_mean: _builtins.float = ...,
+        second_mean: _builtins.float = ...,
+        difference: _builtins.float = ...,
+        differences: _abc.Iterable[_builtins.float] | None = ...,
+        interval_method: _objective_pb2.IntervalMethod.ValueType = ...,
+        intervals: _abc.Iterable[_objective_pb2.ScoreInterval] | None = ...,
+        statistic: _builtins.float | None = ...,
+        degrees_of_freedom: _builtins.int | None = ...,
+        p_value: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_degrees_of_freedom", b"_degrees_of_freedom", "_p_value", b"_p_value", "_statistic", b"_statistic", "degrees_of_freedom", b"degrees_of_freedom", "p_value", b"p_value", "statistic", b"statistic"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_degrees_of_freedom", b"_degrees_of_freedom", "_p_value", b"_p_value", "_statistic", b"_statistic", "degrees_of_freedom", b"degrees_of_freedom", "difference", b"difference", "differences", b"differences", "first_mean", b"first_mean", "interval_method", b"interval_method", "intervals", b"intervals", "metric", b"metric", "p_value", b"p_value", "second_mean", b"second_mean", "statistic", b"statistic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__degrees_of_freedom: _TypeAlias = _typing.Literal["degrees_of_freedom"]  # noqa: Y015
+    _WhichOneofArgType__degrees_of_freedom: _TypeAlias = _typing.Literal["_degrees_of_freedom", b"_degrees_of_freedom"]  # noqa: Y015
+    _WhichOneofReturnType__p_value: _TypeAlias = _typing.Literal["p_value"]  # noqa: Y015
+    _WhichOneofArgType__p_value: _TypeAlias = _typing.Literal["_p_value", b"_p_value"]  # noqa: Y015
+    _WhichOneofReturnType__statistic: _TypeAlias = _typing.Literal["statistic"]  # noqa: Y015
+    _WhichOneofArgType__statistic: _TypeAlias = _typing.Literal["_statistic", b"_statistic"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__degrees_of_freedom) -> _WhichOneofReturnType__degrees_of_freedom | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p_value) -> _WhichOneofReturnType__p_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__statistic) -> _WhichOneofReturnType__statistic | None: ...
+
+Global___TrialComparison: _TypeAlias = TrialComparison  # noqa: Y015
+
+@_typing.final
+class CompareTrialsResponse(_message.Message):
+    """Is how two trials compare."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def comparison(self) -> Global___TrialComparison:
+        """Is the comparison."""
+
+    def __init__(
+        self,
+        *,
+        comparison: Global___TrialComparison | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareTrialsResponse: _TypeAlias = CompareTrialsResponse  # noqa: Y015
+
+@_typing.final
 class GetBestModelRequest(_message.Message):
     """Asks for the best model."""
 
@@ -375,6 +800,7 @@ class RankedModel(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     BEST_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
     rank: _builtins.int
     """Is 1 for the best; 0 when the model has no successful trial."""
     model_run_id: _builtins.str
@@ -387,7 +813,11 @@ class RankedModel(_message.Message):
     """Says in words why it has no rank, when it has none."""
     @_builtins.property
     def best(self) -> _orchestration_pb2.BestTrial:
-        """Is its best trial over all stages."""
+        """Is its best trial over all stages, or what was selected in its place."""
+
+    @_builtins.property
+    def selection(self) -> _orchestration_pb2.SelectionMade:
+        """Says how `best` was selected; absent when it is the best by score because nothing else was asked for."""
 
     def __init__(
         self,
@@ -398,10 +828,11 @@ class RankedModel(_message.Message):
         state: _orchestration_pb2.LifecycleState.ValueType = ...,
         best: _orchestration_pb2.BestTrial | None = ...,
         message: _builtins.str = ...,
+        selection: _orchestration_pb2.SelectionMade | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "selection", b"selection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "message", b"message", "model_run_id", b"model_run_id", "model_type", b"model_type", "rank", b"rank", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "message", b"message", "model_run_id", b"model_run_id", "model_type", b"model_type", "rank", b"rank", "selection", b"selection", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -418,13 +849,14 @@ class GetBestModelResponse(_message.Message):
     RANKING_FIELD_NUMBER: _builtins.int
     SCORING_METRIC_FIELD_NUMBER: _builtins.int
     COMPLETE_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
     scoring_metric: _builtins.str
     """Is the scikit-learn scorer that was maximised."""
     complete: _builtins.bool
     """Is false when the orchestration was not complete."""
     @_builtins.property
     def best(self) -> _orchestration_pb2.BestTrial:
-        """Is the best trial of all."""
+        """Is the best trial of all; where the search has a `selection`, the best of those selected from each model."""
 
     @_builtins.property
     def trial(self) -> _trial_pb2.Trial:
@@ -434,6 +866,10 @@ class GetBestModelResponse(_message.Message):
     def ranking(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedModel]:
         """Lists every model, best first, failed ones last."""
 
+    @_builtins.property
+    def selection(self) -> _orchestration_pb2.SelectionMade:
+        """Says how `best` was selected, and which is the best by score; absent when that is what was asked for."""
+
     def __init__(
         self,
         *,
@@ -442,10 +878,11 @@ class GetBestModelResponse(_message.Message):
         ranking: _abc.Iterable[Global___RankedModel] | None = ...,
         scoring_metric: _builtins.str = ...,
         complete: _builtins.bool = ...,
+        selection: _orchestration_pb2.SelectionMade | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "trial", b"trial"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "selection", b"selection", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "complete", b"complete", "ranking", b"ranking", "scoring_metric", b"scoring_metric", "trial", b"trial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "complete", b"complete", "ranking", b"ranking", "scoring_metric", b"scoring_metric", "selection", b"selection", "trial", b"trial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -459,23 +896,34 @@ class WatchOrchestrationRequest(_message.Message):
 
     ORCHESTRATION_ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     orchestration_id: _builtins.str
     """Is the orchestration."""
     after_sequence: _builtins.int
-    """Resumes after this sequence number; 0 gives the whole log. Without it the stream starts with a snapshot."""
+    """Resumes after this sequence number, ≥ 0; 0 gives the whole log. Without it the stream starts with a snapshot."""
+    epoch: _builtins.str
+    """Is the epoch the cursor was read in, as snapshots, pages and bookmarks tell it; ABORTED (EPOCH_CHANGED) when it is
+    another one now. Unchecked when absent or empty.
+    """
     def __init__(
         self,
         *,
         orchestration_id: _builtins.str = ...,
         after_sequence: _builtins.int | None = ...,
+        epoch: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "_epoch", b"_epoch", "after_sequence", b"after_sequence", "epoch", b"epoch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence", "orchestration_id", b"orchestration_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "_epoch", b"_epoch", "after_sequence", b"after_sequence", "epoch", b"epoch", "orchestration_id", b"orchestration_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after_sequence: _TypeAlias = _typing.Literal["after_sequence"]  # noqa: Y015
     _WhichOneofArgType__after_sequence: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence"]  # noqa: Y015
+    _WhichOneofReturnType__epoch: _TypeAlias = _typing.Literal["epoch"]  # noqa: Y015
+    _WhichOneofArgType__epoch: _TypeAlias = _typing.Literal["_epoch", b"_epoch"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__after_sequence) -> _WhichOneofReturnType__after_sequence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epoch) -> _WhichOneofReturnType__epoch | None: ...
 
 Global___WatchOrchestrationRequest: _TypeAlias = WatchOrchestrationRequest  # noqa: Y015
 
@@ -486,6 +934,9 @@ class Snapshot(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ORCHESTRATION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.str
+    """Identifies the history the log belongs to; it changes when a restored database may have lost commits. Opaque."""
     @_builtins.property
     def orchestration(self) -> _orchestration_pb2.Orchestration:
         """Is the orchestration; its `last_sequence` is the cursor the stream goes on from."""
@@ -494,10 +945,11 @@ class Snapshot(_message.Message):
         self,
         *,
         orchestration: _orchestration_pb2.Orchestration | None = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["orchestration", b"orchestration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["orchestration", b"orchestration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "orchestration", b"orchestration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -510,6 +962,9 @@ class EventPage(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.str
+    """Is the log's epoch, as in Snapshot."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
         """Lists the events."""
@@ -518,10 +973,11 @@ class EventPage(_message.Message):
         self,
         *,
         events: _abc.Iterable[_event_pb2.Event] | None = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "events", b"events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -535,21 +991,25 @@ class Bookmark(_message.Message):
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     OBSERVED_AT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Is the sequence number of the last event sent."""
+    epoch: _builtins.str
+    """Is the log's epoch, as in Snapshot."""
     @_builtins.property
     def observed_at(self) -> _timestamp_pb2.Timestamp:
-        """Is the database's time."""
+        """Is the database's time when the store last asked it."""
 
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         observed_at: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["observed_at", b"observed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["observed_at", b"observed_at", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "observed_at", b"observed_at", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

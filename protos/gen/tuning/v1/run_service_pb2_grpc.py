@@ -55,6 +55,11 @@ class RunServiceStub:
                 request_serializer=tuning_dot_v1_dot_run__service__pb2.ListTrialsRequest.SerializeToString,
                 response_deserializer=tuning_dot_v1_dot_run__service__pb2.ListTrialsResponse.FromString,
                 _registered_method=True)
+        self.GetTrial = channel.unary_unary(
+                '/tuning.v1.RunService/GetTrial',
+                request_serializer=tuning_dot_v1_dot_run__service__pb2.GetTrialRequest.SerializeToString,
+                response_deserializer=tuning_dot_v1_dot_run__service__pb2.GetTrialResponse.FromString,
+                _registered_method=True)
         self.ListRefinements = channel.unary_unary(
                 '/tuning.v1.RunService/ListRefinements',
                 request_serializer=tuning_dot_v1_dot_run__service__pb2.ListRefinementsRequest.SerializeToString,
@@ -64,6 +69,16 @@ class RunServiceStub:
                 '/tuning.v1.RunService/GetBestModel',
                 request_serializer=tuning_dot_v1_dot_run__service__pb2.GetBestModelRequest.SerializeToString,
                 response_deserializer=tuning_dot_v1_dot_run__service__pb2.GetBestModelResponse.FromString,
+                _registered_method=True)
+        self.GetSearchHistory = channel.unary_unary(
+                '/tuning.v1.RunService/GetSearchHistory',
+                request_serializer=tuning_dot_v1_dot_run__service__pb2.GetSearchHistoryRequest.SerializeToString,
+                response_deserializer=tuning_dot_v1_dot_run__service__pb2.GetSearchHistoryResponse.FromString,
+                _registered_method=True)
+        self.CompareTrials = channel.unary_unary(
+                '/tuning.v1.RunService/CompareTrials',
+                request_serializer=tuning_dot_v1_dot_run__service__pb2.CompareTrialsRequest.SerializeToString,
+                response_deserializer=tuning_dot_v1_dot_run__service__pb2.CompareTrialsResponse.FromString,
                 _registered_method=True)
         self.WatchOrchestration = channel.unary_stream(
                 '/tuning.v1.RunService/WatchOrchestration',
@@ -104,6 +119,13 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetTrial(self, request, context):
+        """Describes one trial, with where its assignment came from and what that rests on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRefinements(self, request, context):
         """Lists the refinements of an orchestration in the order they were made.
         """
@@ -118,8 +140,41 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSearchHistory(self, request, context):
+        """Gives each tuning run's best-so-far curve and statistics.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareTrials(self, request, context):
+        """Compares two succeeded trials over the same splits by the paired corrected resampled t-test (Nadeau and Bengio 2003), whether of one search or of two.
+
+        FAILED_PRECONDITION, NOT_COMPARABLE: a trial has not succeeded or has no such metric, or the two were not scored
+        on the same splits of the same data in the same way; the message says all of what differs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchOrchestration(self, request, context):
         """Streams an orchestration's events until its end; can be resumed after any sequence number without a gap.
+
+        Without `after_sequence` it starts with a snapshot, with it at the next event; then pages of events follow, and
+        bookmarks while nothing happens. It ends with OK after the log's last event; an orchestration that is extended
+        later is watched again after that number. A client keeps the last sequence number it has and the epoch that came
+        with it. An early end has a google.rpc.ErrorInfo with the reason, and in its metadata `last_sequence`: the last
+        number written to the stream or, for a cursor that is refused, to the log.
+        - UNAVAILABLE (DRAINING: this store stops; or none: the connection broke): after a moment with jitter, resume after
+        the last number, at any store.
+        - RESOURCE_EXHAUSTED, SLOW_CONSUMER: the stream was not read; read what is left of it and resume after the last
+        number, which counts the page that was not taken in time: it is still what is left to be read.
+        - RESOURCE_EXHAUSTED, TOO_MANY_WATCHES: ask again after the time in google.rpc.RetryInfo.
+        - ABORTED, EPOCH_CHANGED: the database was restored and may have lost events; forget what was seen and watch
+        without `after_sequence` and `epoch`.
+        - OUT_OF_RANGE, CURSOR_EXPIRED: events after the cursor were removed long after the end; `first_sequence` in the
+        metadata is the oldest that is kept. Watch without `after_sequence`.
+        - OUT_OF_RANGE, CURSOR_AHEAD: the log ends before the cursor. Watch without `after_sequence`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,6 +203,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     request_deserializer=tuning_dot_v1_dot_run__service__pb2.ListTrialsRequest.FromString,
                     response_serializer=tuning_dot_v1_dot_run__service__pb2.ListTrialsResponse.SerializeToString,
             ),
+            'GetTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrial,
+                    request_deserializer=tuning_dot_v1_dot_run__service__pb2.GetTrialRequest.FromString,
+                    response_serializer=tuning_dot_v1_dot_run__service__pb2.GetTrialResponse.SerializeToString,
+            ),
             'ListRefinements': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRefinements,
                     request_deserializer=tuning_dot_v1_dot_run__service__pb2.ListRefinementsRequest.FromString,
@@ -157,6 +217,16 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.GetBestModel,
                     request_deserializer=tuning_dot_v1_dot_run__service__pb2.GetBestModelRequest.FromString,
                     response_serializer=tuning_dot_v1_dot_run__service__pb2.GetBestModelResponse.SerializeToString,
+            ),
+            'GetSearchHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSearchHistory,
+                    request_deserializer=tuning_dot_v1_dot_run__service__pb2.GetSearchHistoryRequest.FromString,
+                    response_serializer=tuning_dot_v1_dot_run__service__pb2.GetSearchHistoryResponse.SerializeToString,
+            ),
+            'CompareTrials': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareTrials,
+                    request_deserializer=tuning_dot_v1_dot_run__service__pb2.CompareTrialsRequest.FromString,
+                    response_serializer=tuning_dot_v1_dot_run__service__pb2.CompareTrialsResponse.SerializeToString,
             ),
             'WatchOrchestration': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchOrchestration,
@@ -284,6 +354,33 @@ class RunService:
             _registered_method=True)
 
     @staticmethod
+    def GetTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tuning.v1.RunService/GetTrial',
+            tuning_dot_v1_dot_run__service__pb2.GetTrialRequest.SerializeToString,
+            tuning_dot_v1_dot_run__service__pb2.GetTrialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListRefinements(request,
             target,
             options=(),
@@ -327,6 +424,60 @@ class RunService:
             '/tuning.v1.RunService/GetBestModel',
             tuning_dot_v1_dot_run__service__pb2.GetBestModelRequest.SerializeToString,
             tuning_dot_v1_dot_run__service__pb2.GetBestModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSearchHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tuning.v1.RunService/GetSearchHistory',
+            tuning_dot_v1_dot_run__service__pb2.GetSearchHistoryRequest.SerializeToString,
+            tuning_dot_v1_dot_run__service__pb2.GetSearchHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareTrials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tuning.v1.RunService/CompareTrials',
+            tuning_dot_v1_dot_run__service__pb2.CompareTrialsRequest.SerializeToString,
+            tuning_dot_v1_dot_run__service__pb2.CompareTrialsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,12 +41,39 @@ class RunServiceStub:
     """Describes one tuning run."""
     ListTrials: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListTrialsRequest, _run_service_pb2.ListTrialsResponse]
     """Lists trials with their scores per split."""
+    GetTrial: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetTrialRequest, _run_service_pb2.GetTrialResponse]
+    """Describes one trial, with where its assignment came from and what that rests on."""
     ListRefinements: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRefinementsRequest, _run_service_pb2.ListRefinementsResponse]
     """Lists the refinements of an orchestration in the order they were made."""
     GetBestModel: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetBestModelRequest, _run_service_pb2.GetBestModelResponse]
     """Gives the best model of an orchestration, and every model ranked."""
+    GetSearchHistory: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetSearchHistoryRequest, _run_service_pb2.GetSearchHistoryResponse]
+    """Gives each tuning run's best-so-far curve and statistics."""
+    CompareTrials: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CompareTrialsRequest, _run_service_pb2.CompareTrialsResponse]
+    """Compares two succeeded trials over the same splits by the paired corrected resampled t-test (Nadeau and Bengio 2003), whether of one search or of two.
+
+    FAILED_PRECONDITION, NOT_COMPARABLE: a trial has not succeeded or has no such metric, or the two were not scored
+    on the same splits of the same data in the same way; the message says all of what differs.
+    """
     WatchOrchestration: _grpc.UnaryStreamMultiCallable[_run_service_pb2.WatchOrchestrationRequest, _run_service_pb2.WatchOrchestrationResponse]
-    """Streams an orchestration's events until its end; can be resumed after any sequence number without a gap."""
+    """Streams an orchestration's events until its end; can be resumed after any sequence number without a gap.
+
+    Without `after_sequence` it starts with a snapshot, with it at the next event; then pages of events follow, and
+    bookmarks while nothing happens. It ends with OK after the log's last event; an orchestration that is extended
+    later is watched again after that number. A client keeps the last sequence number it has and the epoch that came
+    with it. An early end has a google.rpc.ErrorInfo with the reason, and in its metadata `last_sequence`: the last
+    number written to the stream or, for a cursor that is refused, to the log.
+    - UNAVAILABLE (DRAINING: this store stops; or none: the connection broke): after a moment with jitter, resume after
+      the last number, at any store.
+    - RESOURCE_EXHAUSTED, SLOW_CONSUMER: the stream was not read; read what is left of it and resume after the last
+      number, which counts the page that was not taken in time: it is still what is left to be read.
+    - RESOURCE_EXHAUSTED, TOO_MANY_WATCHES: ask again after the time in google.rpc.RetryInfo.
+    - ABORTED, EPOCH_CHANGED: the database was restored and may have lost events; forget what was seen and watch
+      without `after_sequence` and `epoch`.
+    - OUT_OF_RANGE, CURSOR_EXPIRED: events after the cursor were removed long after the end; `first_sequence` in the
+      metadata is the oldest that is kept. Watch without `after_sequence`.
+    - OUT_OF_RANGE, CURSOR_AHEAD: the log ends before the cursor. Watch without `after_sequence`.
+    """
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
@@ -61,12 +88,39 @@ class RunServiceAsyncStub(RunServiceStub):
     """Describes one tuning run."""
     ListTrials: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListTrialsRequest, _run_service_pb2.ListTrialsResponse]  # type: ignore[assignment]
     """Lists trials with their scores per split."""
+    GetTrial: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetTrialRequest, _run_service_pb2.GetTrialResponse]  # type: ignore[assignment]
+    """Describes one trial, with where its assignment came from and what that rests on."""
     ListRefinements: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRefinementsRequest, _run_service_pb2.ListRefinementsResponse]  # type: ignore[assignment]
     """Lists the refinements of an orchestration in the order they were made."""
     GetBestModel: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetBestModelRequest, _run_service_pb2.GetBestModelResponse]  # type: ignore[assignment]
     """Gives the best model of an orchestration, and every model ranked."""
+    GetSearchHistory: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetSearchHistoryRequest, _run_service_pb2.GetSearchHistoryResponse]  # type: ignore[assignment]
+    """Gives each tuning run's best-so-far curve and statistics."""
+    CompareTrials: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CompareTrialsRequest, _run_service_pb2.CompareTrialsResponse]  # type: ignore[assignment]
+    """Compares two succeeded trials over the same splits by the paired corrected resampled t-test (Nadeau and Bengio 2003), whether of one search or of two.
+
+    FAILED_PRECONDITION, NOT_COMPARABLE: a trial has not succeeded or has no such metric, or the two were not scored
+    on the same splits of the same data in the same way; the message says all of what differs.
+    """
     WatchOrchestration: _aio.UnaryStreamMultiCallable[_run_service_pb2.WatchOrchestrationRequest, _run_service_pb2.WatchOrchestrationResponse]  # type: ignore[assignment]
-    """Streams an orchestration's events until its end; can be resumed after any sequence number without a gap."""
+    """Streams an orchestration's events until its end; can be resumed after any sequence number without a gap.
+
+    Without `after_sequence` it starts with a snapshot, with it at the next event; then pages of events follow, and
+    bookmarks while nothing happens. It ends with OK after the log's last event; an orchestration that is extended
+    later is watched again after that number. A client keeps the last sequence number it has and the epoch that came
+    with it. An early end has a google.rpc.ErrorInfo with the reason, and in its metadata `last_sequence`: the last
+    number written to the stream or, for a cursor that is refused, to the log.
+    - UNAVAILABLE (DRAINING: this store stops; or none: the connection broke): after a moment with jitter, resume after
+      the last number, at any store.
+    - RESOURCE_EXHAUSTED, SLOW_CONSUMER: the stream was not read; read what is left of it and resume after the last
+      number, which counts the page that was not taken in time: it is still what is left to be read.
+    - RESOURCE_EXHAUSTED, TOO_MANY_WATCHES: ask again after the time in google.rpc.RetryInfo.
+    - ABORTED, EPOCH_CHANGED: the database was restored and may have lost events; forget what was seen and watch
+      without `after_sequence` and `epoch`.
+    - OUT_OF_RANGE, CURSOR_EXPIRED: events after the cursor were removed long after the end; `first_sequence` in the
+      metadata is the oldest that is kept. Watch without `after_sequence`.
+    - OUT_OF_RANGE, CURSOR_AHEAD: the log ends before the cursor. Watch without `after_sequence`.
+    """
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers questions about orchestrations and streams their events."""
@@ -104,6 +158,14 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists trials with their scores per split."""
 
     @_abc_1.abstractmethod
+    def GetTrial(
+        self,
+        request: _run_service_pb2.GetTrialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.GetTrialResponse, _abc.Awaitable[_run_service_pb2.GetTrialResponse]]:
+        """Describes one trial, with where its assignment came from and what that rests on."""
+
+    @_abc_1.abstractmethod
     def ListRefinements(
         self,
         request: _run_service_pb2.ListRefinementsRequest,
@@ -120,11 +182,48 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives the best model of an orchestration, and every model ranked."""
 
     @_abc_1.abstractmethod
+    def GetSearchHistory(
+        self,
+        request: _run_service_pb2.GetSearchHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.GetSearchHistoryResponse, _abc.Awaitable[_run_service_pb2.GetSearchHistoryResponse]]:
+        """Gives each tuning run's best-so-far curve and statistics."""
+
+    @_abc_1.abstractmethod
+    def CompareTrials(
+        self,
+        request: _run_service_pb2.CompareTrialsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.CompareTrialsResponse, _abc.Awaitable[_run_service_pb2.CompareTrialsResponse]]:
+        """Compares two succeeded trials over the same splits by the paired corrected resampled t-test (Nadeau and Bengio 2003), whether of one search or of two.
+
+        FAILED_PRECONDITION, NOT_COMPARABLE: a trial has not succeeded or has no such metric, or the two were not scored
+        on the same splits of the same data in the same way; the message says all of what differs.
+        """
+
+    @_abc_1.abstractmethod
     def WatchOrchestration(
         self,
         request: _run_service_pb2.WatchOrchestrationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_run_service_pb2.WatchOrchestrationResponse], _abc.AsyncIterator[_run_service_pb2.WatchOrchestrationResponse]]:
-        """Streams an orchestration's events until its end; can be resumed after any sequence number without a gap."""
+        """Streams an orchestration's events until its end; can be resumed after any sequence number without a gap.
+
+        Without `after_sequence` it starts with a snapshot, with it at the next event; then pages of events follow, and
+        bookmarks while nothing happens. It ends with OK after the log's last event; an orchestration that is extended
+        later is watched again after that number. A client keeps the last sequence number it has and the epoch that came
+        with it. An early end has a google.rpc.ErrorInfo with the reason, and in its metadata `last_sequence`: the last
+        number written to the stream or, for a cursor that is refused, to the log.
+        - UNAVAILABLE (DRAINING: this store stops; or none: the connection broke): after a moment with jitter, resume after
+          the last number, at any store.
+        - RESOURCE_EXHAUSTED, SLOW_CONSUMER: the stream was not read; read what is left of it and resume after the last
+          number, which counts the page that was not taken in time: it is still what is left to be read.
+        - RESOURCE_EXHAUSTED, TOO_MANY_WATCHES: ask again after the time in google.rpc.RetryInfo.
+        - ABORTED, EPOCH_CHANGED: the database was restored and may have lost events; forget what was seen and watch
+          without `after_sequence` and `epoch`.
+        - OUT_OF_RANGE, CURSOR_EXPIRED: events after the cursor were removed long after the end; `first_sequence` in the
+          metadata is the oldest that is kept. Watch without `after_sequence`.
+        - OUT_OF_RANGE, CURSOR_AHEAD: the log ends before the cursor. Watch without `after_sequence`.
+        """
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

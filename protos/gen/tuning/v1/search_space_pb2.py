@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctuning/v1/search_space.proto\x12\ttuning.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xd6\x01\n\x0eParameterValue\x12\x30\n\nnull_value\x18\x01 \x01(\x0e\x32\x1a.google.protobuf.NullValueH\x00\x12\x14\n\nbool_value\x18\x02 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x03 \x01(\x03H\x00\x12\x15\n\x0b\x66loat_value\x18\x04 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x05 \x01(\tH\x00\x12\x30\n\x0btuple_value\x18\x06 \x01(\x0b\x32\x19.tuning.v1.ParameterTupleH\x00\x42\x06\n\x04kind\":\n\x0eParameterTuple\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.tuning.v1.ParameterValue\"\x89\x01\n\nAssignment\x12\x31\n\x06values\x18\x01 \x03(\x0b\x32!.tuning.v1.Assignment.ValuesEntry\x1aH\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.tuning.v1.ParameterValue:\x02\x38\x01\"P\n\nFloatRange\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x0b\n\x03log\x18\x03 \x01(\x08\x12\x11\n\x04step\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_step\"N\n\x08IntRange\x12\x0b\n\x03low\x18\x01 \x01(\x03\x12\x0c\n\x04high\x18\x02 \x01(\x03\x12\x0b\n\x03log\x18\x03 \x01(\x08\x12\x11\n\x04step\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x07\n\x05_step\"6\n\tValueList\x12)\n\x06values\x18\x01 \x03(\x0b\x32\x19.tuning.v1.ParameterValue\"\xa3\x02\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x0b\x66loat_range\x18\x02 \x01(\x0b\x32\x15.tuning.v1.FloatRangeH\x00\x12(\n\tint_range\x18\x03 \x01(\x0b\x32\x13.tuning.v1.IntRangeH\x00\x12\'\n\x07\x63hoices\x18\x04 \x01(\x0b\x32\x14.tuning.v1.ValueListH\x00\x12*\n\x05\x66ixed\x18\x05 \x01(\x0b\x32\x19.tuning.v1.ParameterValueH\x00\x12$\n\x04grid\x18\x06 \x01(\x0b\x32\x14.tuning.v1.ValueListH\x00\x12+\n\x08specials\x18\x07 \x03(\x0b\x32\x19.tuning.v1.ParameterValueB\x08\n\x06\x64omain\"7\n\x0bSearchSpace\x12(\n\nparameters\x18\x01 \x03(\x0b\x32\x14.tuning.v1.Parameter\"\x91\x01\n\x13ParameterRefinement\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x14.tuning.v1.Parameter\x12#\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x14.tuning.v1.Parameter\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x05 \x01(\t\"\xef\x02\n\nRefinement\x12\x15\n\rrefinement_id\x18\x01 \x01(\x05\x12\x18\n\x10orchestration_id\x18\x02 \x01(\t\x12\x1c\n\x14source_tuning_run_id\x18\x03 \x01(\t\x12\x1c\n\x14target_tuning_run_id\x18\x04 \x01(\t\x12\x19\n\x11refinement_factor\x18\x05 \x01(\x01\x12\x1e\n\x16\x65vidence_trial_numbers\x18\x06 \x03(\x05\x12\x19\n\x11\x62\x65st_trial_number\x18\x07 \x01(\x05\x12\x32\n\nparameters\x18\x08 \x03(\x0b\x32\x1e.tuning.v1.ParameterRefinement\x12,\n\x0cspace_before\x18\t \x01(\x0b\x32\x16.tuning.v1.SearchSpace\x12+\n\x0bspace_after\x18\n \x01(\x0b\x32\x16.tuning.v1.SearchSpace\x12\x0f\n\x07summary\x18\x0b \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctuning/v1/search_space.proto\x12\ttuning.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xd6\x01\n\x0eParameterValue\x12\x30\n\nnull_value\x18\x01 \x01(\x0e\x32\x1a.google.protobuf.NullValueH\x00\x12\x14\n\nbool_value\x18\x02 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x03 \x01(\x03H\x00\x12\x15\n\x0b\x66loat_value\x18\x04 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x05 \x01(\tH\x00\x12\x30\n\x0btuple_value\x18\x06 \x01(\x0b\x32\x19.tuning.v1.ParameterTupleH\x00\x42\x06\n\x04kind\":\n\x0eParameterTuple\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.tuning.v1.ParameterValue\"\x89\x01\n\nAssignment\x12\x31\n\x06values\x18\x01 \x03(\x0b\x32!.tuning.v1.Assignment.ValuesEntry\x1aH\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.tuning.v1.ParameterValue:\x02\x38\x01\"d\n\x0bStartPoints\x12\'\n\x08\x62\x61seline\x18\x01 \x01(\x0b\x32\x15.tuning.v1.Assignment\x12,\n\rpoints_to_try\x18\x02 \x03(\x0b\x32\x15.tuning.v1.Assignment\"P\n\nFloatRange\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x0b\n\x03log\x18\x03 \x01(\x08\x12\x11\n\x04step\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_step\"N\n\x08IntRange\x12\x0b\n\x03low\x18\x01 \x01(\x03\x12\x0c\n\x04high\x18\x02 \x01(\x03\x12\x0b\n\x03log\x18\x03 \x01(\x08\x12\x11\n\x04step\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x07\n\x05_step\"P\n\tValueList\x12)\n\x06values\x18\x01 \x03(\x0b\x32\x19.tuning.v1.ParameterValue\x12\x10\n\x03log\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\x06\n\x04_log\"F\n\tCondition\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x06values\x18\x02 \x03(\x0b\x32\x19.tuning.v1.ParameterValue\"\x1f\n\x0eParameterGroup\x12\r\n\x05names\x18\x01 \x03(\t\"s\n\nConstraint\x12/\n\nsum_to_one\x18\x01 \x01(\x0b\x32\x19.tuning.v1.ParameterGroupH\x00\x12,\n\x07ordered\x18\x02 \x01(\x0b\x32\x19.tuning.v1.ParameterGroupH\x00\x42\x06\n\x04kind\"\x8f\x03\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x0b\x66loat_range\x18\x02 \x01(\x0b\x32\x15.tuning.v1.FloatRangeH\x00\x12(\n\tint_range\x18\x03 \x01(\x0b\x32\x13.tuning.v1.IntRangeH\x00\x12\'\n\x07\x63hoices\x18\x04 \x01(\x0b\x32\x14.tuning.v1.ValueListH\x00\x12*\n\x05\x66ixed\x18\x05 \x01(\x0b\x32\x19.tuning.v1.ParameterValueH\x00\x12$\n\x04grid\x18\x06 \x01(\x0b\x32\x14.tuning.v1.ValueListH\x00\x12+\n\x08specials\x18\x07 \x03(\x0b\x32\x19.tuning.v1.ParameterValue\x12\'\n\tcondition\x18\x08 \x01(\x0b\x32\x14.tuning.v1.Condition\x12\x30\n\x12\x66urther_conditions\x18\t \x03(\x0b\x32\x14.tuning.v1.Condition\x12\x0f\n\x07is_step\x18\n \x01(\x08\x42\x08\n\x06\x64omain\"\x91\x01\n\x0bSearchSpace\x12(\n\nparameters\x18\x01 \x03(\x0b\x32\x14.tuning.v1.Parameter\x12*\n\x0b\x63onstraints\x18\x02 \x03(\x0b\x32\x15.tuning.v1.Constraint\x12,\n\x0c\x61lternatives\x18\x03 \x03(\x0b\x32\x16.tuning.v1.SearchSpace\"\x84\x01\n\x0fParameterScales\x12>\n\nparameters\x18\x01 \x03(\x0b\x32*.tuning.v1.ParameterScales.ParametersEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x88\x01\n\tParamGrid\x12\x30\n\x06values\x18\x01 \x03(\x0b\x32 .tuning.v1.ParamGrid.ValuesEntry\x1aI\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.ListValue:\x02\x38\x01\"4\n\rParamGridList\x12#\n\x05grids\x18\x01 \x03(\x0b\x32\x14.tuning.v1.ParamGrid\"\xa0\x01\n\x0c\x44istribution\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x12\n\x05lower\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05upper\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04step\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12*\n\x06values\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.ListValueB\x08\n\x06_lowerB\x08\n\x06_upperB\x07\n\x05_step\"\x99\x01\n\rDistributions\x12<\n\nparameters\x18\x01 \x03(\x0b\x32(.tuning.v1.Distributions.ParametersEntry\x1aJ\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.tuning.v1.Distribution:\x02\x38\x01\"\xc5\x01\n\x13ParameterRefinement\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x14.tuning.v1.Parameter\x12#\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x14.tuning.v1.Parameter\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x05 \x01(\t\x12\x1d\n\x10\x65\x66\x66\x65\x63tive_factor\x18\x1e \x01(\x01H\x00\x88\x01\x01\x42\x13\n\x11_effective_factor\"\xfd\x02\n\nRefinement\x12\x15\n\rrefinement_id\x18\x01 \x01(\x05\x12\x18\n\x10orchestration_id\x18\x02 \x01(\t\x12\x1c\n\x14source_tuning_run_id\x18\x03 \x01(\t\x12\x1c\n\x14target_tuning_run_id\x18\x04 \x01(\t\x12\x19\n\x11refinement_factor\x18\x05 \x01(\x01\x12\x1e\n\x16\x65vidence_trial_numbers\x18\x06 \x03(\x05\x12\x19\n\x11\x62\x65st_trial_number\x18\x07 \x01(\x05\x12\x32\n\nparameters\x18\x08 \x03(\x0b\x32\x1e.tuning.v1.ParameterRefinement\x12,\n\x0cspace_before\x18\t \x01(\x0b\x32\x16.tuning.v1.SearchSpace\x12+\n\x0bspace_after\x18\n \x01(\x0b\x32\x16.tuning.v1.SearchSpace\x12\x0f\n\x07summary\x18\x0b \x01(\t\x12\x0c\n\x04rule\x18\x1e \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ASSIGNMENT_VALUESENTRY']._loaded_options = None
   _globals['_ASSIGNMENT_VALUESENTRY']._serialized_options = b'8\001'
+  _globals['_PARAMETERSCALES_PARAMETERSENTRY']._loaded_options = None
+  _globals['_PARAMETERSCALES_PARAMETERSENTRY']._serialized_options = b'8\001'
+  _globals['_PARAMGRID_VALUESENTRY']._loaded_options = None
+  _globals['_PARAMGRID_VALUESENTRY']._serialized_options = b'8\001'
+  _globals['_DISTRIBUTIONS_PARAMETERSENTRY']._loaded_options = None
+  _globals['_DISTRIBUTIONS_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_PARAMETERVALUE']._serialized_start=74
   _globals['_PARAMETERVALUE']._serialized_end=288
   _globals['_PARAMETERTUPLE']._serialized_start=290
@@ -42,18 +48,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ASSIGNMENT']._serialized_end=488
   _globals['_ASSIGNMENT_VALUESENTRY']._serialized_start=416
   _globals['_ASSIGNMENT_VALUESENTRY']._serialized_end=488
-  _globals['_FLOATRANGE']._serialized_start=490
-  _globals['_FLOATRANGE']._serialized_end=570
-  _globals['_INTRANGE']._serialized_start=572
-  _globals['_INTRANGE']._serialized_end=650
-  _globals['_VALUELIST']._serialized_start=652
-  _globals['_VALUELIST']._serialized_end=706
-  _globals['_PARAMETER']._serialized_start=709
-  _globals['_PARAMETER']._serialized_end=1000
-  _globals['_SEARCHSPACE']._serialized_start=1002
-  _globals['_SEARCHSPACE']._serialized_end=1057
-  _globals['_PARAMETERREFINEMENT']._serialized_start=1060
-  _globals['_PARAMETERREFINEMENT']._serialized_end=1205
-  _globals['_REFINEMENT']._serialized_start=1208
-  _globals['_REFINEMENT']._serialized_end=1575
+  _globals['_STARTPOINTS']._serialized_start=490
+  _globals['_STARTPOINTS']._serialized_end=590
+  _globals['_FLOATRANGE']._serialized_start=592
+  _globals['_FLOATRANGE']._serialized_end=672
+  _globals['_INTRANGE']._serialized_start=674
+  _globals['_INTRANGE']._serialized_end=752
+  _globals['_VALUELIST']._serialized_start=754
+  _globals['_VALUELIST']._serialized_end=834
+  _globals['_CONDITION']._serialized_start=836
+  _globals['_CONDITION']._serialized_end=906
+  _globals['_PARAMETERGROUP']._serialized_start=908
+  _globals['_PARAMETERGROUP']._serialized_end=939
+  _globals['_CONSTRAINT']._serialized_start=941
+  _globals['_CONSTRAINT']._serialized_end=1056
+  _globals['_PARAMETER']._serialized_start=1059
+  _globals['_PARAMETER']._serialized_end=1458
+  _globals['_SEARCHSPACE']._serialized_start=1461
+  _globals['_SEARCHSPACE']._serialized_end=1606
+  _globals['_PARAMETERSCALES']._serialized_start=1609
+  _globals['_PARAMETERSCALES']._serialized_end=1741
+  _globals['_PARAMETERSCALES_PARAMETERSENTRY']._serialized_start=1692
+  _globals['_PARAMETERSCALES_PARAMETERSENTRY']._serialized_end=1741
+  _globals['_PARAMGRID']._serialized_start=1744
+  _globals['_PARAMGRID']._serialized_end=1880
+  _globals['_PARAMGRID_VALUESENTRY']._serialized_start=1807
+  _globals['_PARAMGRID_VALUESENTRY']._serialized_end=1880
+  _globals['_PARAMGRIDLIST']._serialized_start=1882
+  _globals['_PARAMGRIDLIST']._serialized_end=1934
+  _globals['_DISTRIBUTION']._serialized_start=1937
+  _globals['_DISTRIBUTION']._serialized_end=2097
+  _globals['_DISTRIBUTIONS']._serialized_start=2100
+  _globals['_DISTRIBUTIONS']._serialized_end=2253
+  _globals['_DISTRIBUTIONS_PARAMETERSENTRY']._serialized_start=2179
+  _globals['_DISTRIBUTIONS_PARAMETERSENTRY']._serialized_end=2253
+  _globals['_PARAMETERREFINEMENT']._serialized_start=2256
+  _globals['_PARAMETERREFINEMENT']._serialized_end=2453
+  _globals['_REFINEMENT']._serialized_start=2456
+  _globals['_REFINEMENT']._serialized_end=2837
 # @@protoc_insertion_point(module_scope)

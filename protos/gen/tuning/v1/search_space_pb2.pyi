@@ -135,6 +135,36 @@ class Assignment(_message.Message):
 Global___Assignment: _TypeAlias = Assignment  # noqa: Y015
 
 @_typing.final
+class StartPoints(_message.Message):
+    """Points that are tried before a method decides."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASELINE_FIELD_NUMBER: _builtins.int
+    POINTS_TO_TRY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def baseline(self) -> Global___Assignment:
+        """Is the model's current parameters, by which improvement is measured; absent for no such trial."""
+
+    @_builtins.property
+    def points_to_try(self) -> _containers.RepeatedCompositeFieldContainer[Global___Assignment]:
+        """Lists the points a client named, without repeats."""
+
+    def __init__(
+        self,
+        *,
+        baseline: Global___Assignment | None = ...,
+        points_to_try: _abc.Iterable[Global___Assignment] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "points_to_try", b"points_to_try"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartPoints: _TypeAlias = StartPoints  # noqa: Y015
+
+@_typing.final
 class FloatRange(_message.Message):
     """A closed range of floating point numbers."""
 
@@ -213,6 +243,9 @@ class ValueList(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUES_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
+    log: _builtins.bool
+    """Is, for a grid, whether the range its numbers span is logarithmic; when absent they are read: above 0, at least a factor of 10 from end to end, by steps whose ratios differ by a factor of 2 at most."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParameterValue]:
         """Lists the values in order."""
@@ -221,14 +254,101 @@ class ValueList(_message.Message):
         self,
         *,
         values: _abc.Iterable[Global___ParameterValue] | None = ...,
+        log: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_log", b"_log", "log", b"log"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_log", b"_log", "log", b"log", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__log: _TypeAlias = _typing.Literal["log"]  # noqa: Y015
+    _WhichOneofArgType__log: _TypeAlias = _typing.Literal["_log", b"_log"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__log) -> _WhichOneofReturnType__log | None: ...
+
+Global___ValueList: _TypeAlias = ValueList  # noqa: Y015
+
+@_typing.final
+class Condition(_message.Message):
+    """When a parameter is active; where it is not, points have no value for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Is the parameter it depends on, which must be active itself."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParameterValue]:
+        """Lists the values of the parent, any of which makes it active."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        values: _abc.Iterable[Global___ParameterValue] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ValueList: _TypeAlias = ValueList  # noqa: Y015
+Global___Condition: _TypeAlias = Condition  # noqa: Y015
+
+@_typing.final
+class ParameterGroup(_message.Message):
+    """Some parameters of a space."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lists their names in order."""
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParameterGroup: _TypeAlias = ParameterGroup  # noqa: Y015
+
+@_typing.final
+class Constraint(_message.Message):
+    """What holds between numbers of every point. Members are ranges of numbers without specials, always active, in one constraint each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUM_TO_ONE_FIELD_NUMBER: _builtins.int
+    ORDERED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sum_to_one(self) -> Global___ParameterGroup:
+        """Makes weights sum to one; members are ranges of floats without step or log scale."""
+
+    @_builtins.property
+    def ordered(self) -> Global___ParameterGroup:
+        """Keeps numbers in order: none is above the next one."""
+
+    def __init__(
+        self,
+        *,
+        sum_to_one: Global___ParameterGroup | None = ...,
+        ordered: Global___ParameterGroup | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "ordered", b"ordered", "sum_to_one", b"sum_to_one"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "ordered", b"ordered", "sum_to_one", b"sum_to_one"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["sum_to_one", "ordered"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Constraint: _TypeAlias = Constraint  # noqa: Y015
 
 @_typing.final
 class Parameter(_message.Message):
@@ -243,8 +363,13 @@ class Parameter(_message.Message):
     FIXED_FIELD_NUMBER: _builtins.int
     GRID_FIELD_NUMBER: _builtins.int
     SPECIALS_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    FURTHER_CONDITIONS_FIELD_NUMBER: _builtins.int
+    IS_STEP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Is the parameter's name; `step__name` addresses a preprocessing step."""
+    """Is the parameter's name; `step__name` addresses a preprocessing step's parameter, `step` the type of the step itself."""
+    is_step: _builtins.bool
+    """Is whether it chooses a preprocessing step: its name is the step's, its values are types of steps, or `passthrough` for none. Set in answers; in requests the name decides."""
     @_builtins.property
     def float_range(self) -> Global___FloatRange:
         """Allows a range of floats, and `specials`."""
@@ -269,6 +394,14 @@ class Parameter(_message.Message):
     def specials(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParameterValue]:
         """Lists values allowed beside a range, such as null in `max_depth: [5, 10, null]`."""
 
+    @_builtins.property
+    def condition(self) -> Global___Condition:
+        """Says when the parameter is active; always when absent. Conditions may form chains and trees, no circles."""
+
+    @_builtins.property
+    def further_conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Condition]:
+        """Lists conditions beside the first, each on another parent; the parameter is active when all of them hold."""
+
     def __init__(
         self,
         *,
@@ -279,10 +412,13 @@ class Parameter(_message.Message):
         fixed: Global___ParameterValue | None = ...,
         grid: Global___ValueList | None = ...,
         specials: _abc.Iterable[Global___ParameterValue] | None = ...,
+        condition: Global___Condition | None = ...,
+        further_conditions: _abc.Iterable[Global___Condition] | None = ...,
+        is_step: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "domain", b"domain", "fixed", b"fixed", "float_range", b"float_range", "grid", b"grid", "int_range", b"int_range"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "condition", b"condition", "domain", b"domain", "fixed", b"fixed", "float_range", b"float_range", "grid", b"grid", "int_range", b"int_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "domain", b"domain", "fixed", b"fixed", "float_range", b"float_range", "grid", b"grid", "int_range", b"int_range", "name", b"name", "specials", b"specials"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "condition", b"condition", "domain", b"domain", "fixed", b"fixed", "float_range", b"float_range", "further_conditions", b"further_conditions", "grid", b"grid", "int_range", b"int_range", "is_step", b"is_step", "name", b"name", "specials", b"specials"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_domain: _TypeAlias = _typing.Literal["float_range", "int_range", "choices", "fixed", "grid"]  # noqa: Y015
     _WhichOneofArgType_domain: _TypeAlias = _typing.Literal["domain", b"domain"]  # noqa: Y015
@@ -297,14 +433,70 @@ class SearchSpace(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    CONSTRAINTS_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]:
-        """Lists the parameters, sorted by name."""
+        """Lists the parameters; answers have them sorted by name."""
+
+    @_builtins.property
+    def constraints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Constraint]:
+        """Lists what holds between parameters."""
+
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchSpace]:
+        """Lists spaces whose points are searched together, such as those of a list of grids; instead of the other fields, and none with alternatives of its own. A grid search goes through one after another; a refinement goes on in the one that the best trial comes from."""
 
     def __init__(
         self,
         *,
         parameters: _abc.Iterable[Global___Parameter] | None = ...,
+        constraints: _abc.Iterable[Global___Constraint] | None = ...,
+        alternatives: _abc.Iterable[Global___SearchSpace] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "constraints", b"constraints", "parameters", b"parameters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchSpace: _TypeAlias = SearchSpace  # noqa: Y015
+
+@_typing.final
+class ParameterScales(_message.Message):
+    """The scales of some parameters' ranges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Maps parameters whose values are a list of numbers to `log` or `linear`."""
+
+    def __init__(
+        self,
+        *,
+        parameters: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -312,7 +504,172 @@ class SearchSpace(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SearchSpace: _TypeAlias = SearchSpace  # noqa: Y015
+Global___ParameterScales: _TypeAlias = ParameterScales  # noqa: Y015
+
+@_typing.final
+class ParamGrid(_message.Message):
+    """One grid of a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _struct_pb2.ListValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _struct_pb2.ListValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.ListValue]:
+        """Maps each parameter to its values, e.g. {"C": [0.1, 1, 10]}."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Mapping[_builtins.str, _struct_pb2.ListValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParamGrid: _TypeAlias = ParamGrid  # noqa: Y015
+
+@_typing.final
+class ParamGridList(_message.Message):
+    """A list of grids, as scikit-learn's GridSearchCV takes one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRIDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def grids(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParamGrid]:
+        """Lists the grids; what a grid leaves out has its default value there."""
+
+    def __init__(
+        self,
+        *,
+        grids: _abc.Iterable[Global___ParamGrid] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grids", b"grids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParamGridList: _TypeAlias = ParamGridList  # noqa: Y015
+
+@_typing.final
+class Distribution(_message.Message):
+    """A distribution of one parameter's values, in the terms of scikit-learn, Ray Tune and hyperopt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    LOWER_FIELD_NUMBER: _builtins.int
+    UPPER_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """Names the kind: `uniform` (floats), `loguniform` (floats on a logarithmic scale), `quniform` (every `step` from `lower` to `upper`; whole numbers for a parameter that takes no fractions), `randint` (whole numbers from `lower` up to, not including, `upper`) or `choice` (any of `values`)."""
+    lower: _builtins.float
+    """Is the lowest value, included; not for `choice`."""
+    upper: _builtins.float
+    """Is the highest value, included except by `randint`; not for `choice`."""
+    step: _builtins.float
+    """Is the distance between values of `quniform`; it must divide the distance from `lower` to `upper`."""
+    @_builtins.property
+    def values(self) -> _struct_pb2.ListValue:
+        """Lists the values of `choice`, JSON values that get the type of their parameter."""
+
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        lower: _builtins.float | None = ...,
+        upper: _builtins.float | None = ...,
+        step: _builtins.float | None = ...,
+        values: _struct_pb2.ListValue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lower", b"_lower", "_step", b"_step", "_upper", b"_upper", "lower", b"lower", "step", b"step", "upper", b"upper", "values", b"values"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lower", b"_lower", "_step", b"_step", "_upper", b"_upper", "lower", b"lower", "step", b"step", "type", b"type", "upper", b"upper", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__lower: _TypeAlias = _typing.Literal["lower"]  # noqa: Y015
+    _WhichOneofArgType__lower: _TypeAlias = _typing.Literal["_lower", b"_lower"]  # noqa: Y015
+    _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
+    _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
+    _WhichOneofReturnType__upper: _TypeAlias = _typing.Literal["upper"]  # noqa: Y015
+    _WhichOneofArgType__upper: _TypeAlias = _typing.Literal["_upper", b"_upper"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lower) -> _WhichOneofReturnType__lower | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__step) -> _WhichOneofReturnType__step | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__upper) -> _WhichOneofReturnType__upper | None: ...
+
+Global___Distribution: _TypeAlias = Distribution  # noqa: Y015
+
+@_typing.final
+class Distributions(_message.Message):
+    """Distributions by parameter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___Distribution: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Distribution | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def parameters(self) -> _containers.MessageMap[_builtins.str, Global___Distribution]:
+        """Maps each parameter to its distribution."""
+
+    def __init__(
+        self,
+        *,
+        parameters: _abc.Mapping[_builtins.str, Global___Distribution] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Distributions: _TypeAlias = Distributions  # noqa: Y015
 
 @_typing.final
 class ParameterRefinement(_message.Message):
@@ -325,12 +682,15 @@ class ParameterRefinement(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FACTOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Is the parameter's name."""
     rule: _builtins.str
-    """Names the rule that was applied: `narrowed`, `widened`, `kept_values`, `dropped_range`, `unchanged`."""
+    """Names the rule that was applied: `narrowed`, `widened`, `kept_values`, `dropped_range`, `unchanged`; `held` at the best trial's value, for one that the stage does not search."""
     explanation: _builtins.str
     """Says in one sentence for people what was done and why."""
+    effective_factor: _builtins.float
+    """Is the factor f' that an adaptive refinement used for this range, between f/2 and 1; absent for others."""
     @_builtins.property
     def before(self) -> Global___Parameter:
         """Is the parameter before the refinement."""
@@ -347,12 +707,15 @@ class ParameterRefinement(_message.Message):
         after: Global___Parameter | None = ...,
         rule: _builtins.str = ...,
         explanation: _builtins.str = ...,
+        effective_factor: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_effective_factor", b"_effective_factor", "after", b"after", "before", b"before", "effective_factor", b"effective_factor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "explanation", b"explanation", "name", b"name", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_effective_factor", b"_effective_factor", "after", b"after", "before", b"before", "effective_factor", b"effective_factor", "explanation", b"explanation", "name", b"name", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__effective_factor: _TypeAlias = _typing.Literal["effective_factor"]  # noqa: Y015
+    _WhichOneofArgType__effective_factor: _TypeAlias = _typing.Literal["_effective_factor", b"_effective_factor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__effective_factor) -> _WhichOneofReturnType__effective_factor | None: ...
 
 Global___ParameterRefinement: _TypeAlias = ParameterRefinement  # noqa: Y015
 
@@ -373,6 +736,7 @@ class Refinement(_message.Message):
     SPACE_BEFORE_FIELD_NUMBER: _builtins.int
     SPACE_AFTER_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
     refinement_id: _builtins.int
     """Identifies the refinement within its orchestration: 1, 2, …."""
     orchestration_id: _builtins.str
@@ -382,11 +746,13 @@ class Refinement(_message.Message):
     target_tuning_run_id: _builtins.str
     """Is the tuning run that searches the refined space."""
     refinement_factor: _builtins.float
-    """Is the factor f of the rule, in (0, 1]; smaller is narrower."""
+    """Is the factor f of the rule, in (0, 1]; smaller is narrower; 0 when nothing was refined, only held."""
     best_trial_number: _builtins.int
     """Is the number of the best trial, on whose values ranges are centred."""
     summary: _builtins.str
     """Says in one sentence for people what was done."""
+    rule: _builtins.str
+    """Names how far ranges reach around the best: `fixed`, by f × the spread of the top trials; `adaptive`, by a share of the range that follows how spread they are; `none` when the stage searches what was asked for and only holds the rest."""
     @_builtins.property
     def evidence_trial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Lists the numbers of the trials it rests on, best first."""
@@ -417,10 +783,11 @@ class Refinement(_message.Message):
         space_before: Global___SearchSpace | None = ...,
         space_after: Global___SearchSpace | None = ...,
         summary: _builtins.str = ...,
+        rule: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["space_after", b"space_after", "space_before", b"space_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_trial_number", b"best_trial_number", "evidence_trial_numbers", b"evidence_trial_numbers", "orchestration_id", b"orchestration_id", "parameters", b"parameters", "refinement_factor", b"refinement_factor", "refinement_id", b"refinement_id", "source_tuning_run_id", b"source_tuning_run_id", "space_after", b"space_after", "space_before", b"space_before", "summary", b"summary", "target_tuning_run_id", b"target_tuning_run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_trial_number", b"best_trial_number", "evidence_trial_numbers", b"evidence_trial_numbers", "orchestration_id", b"orchestration_id", "parameters", b"parameters", "refinement_factor", b"refinement_factor", "refinement_id", b"refinement_id", "rule", b"rule", "source_tuning_run_id", b"source_tuning_run_id", "space_after", b"space_after", "space_before", b"space_before", "summary", b"summary", "target_tuning_run_id", b"target_tuning_run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtuning/v1/task_messages.proto\x12\ttuning.v1\"1\n\x0eTrialReference\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"y\n\nTrialBatch\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x18\n\x10orchestration_id\x18\x02 \x01(\t\x12\x15\n\rtuning_run_id\x18\x03 \x01(\t\x12)\n\x06trials\x18\x04 \x03(\x0b\x32\x19.tuning.v1.TrialReferenceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtuning/v1/task_messages.proto\x12\ttuning.v1\"1\n\x0eTrialReference\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"\x8d\x01\n\nTrialBatch\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x18\n\x10orchestration_id\x18\x02 \x01(\t\x12\x15\n\rtuning_run_id\x18\x03 \x01(\t\x12)\n\x06trials\x18\x04 \x03(\x0b\x32\x19.tuning.v1.TrialReference\x12\x12\n\nrequest_id\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRIALREFERENCE']._serialized_start=44
   _globals['_TRIALREFERENCE']._serialized_end=93
-  _globals['_TRIALBATCH']._serialized_start=95
-  _globals['_TRIALBATCH']._serialized_end=216
+  _globals['_TRIALBATCH']._serialized_start=96
+  _globals['_TRIALBATCH']._serialized_end=237
 # @@protoc_insertion_point(module_scope)

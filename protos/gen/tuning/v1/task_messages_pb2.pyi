@@ -54,12 +54,15 @@ class TrialBatch(_message.Message):
     ORCHESTRATION_ID_FIELD_NUMBER: _builtins.int
     TUNING_RUN_ID_FIELD_NUMBER: _builtins.int
     TRIALS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Is the version of this message's meaning; a worker dead-letters versions it does not know. Now 1."""
     orchestration_id: _builtins.str
     """Is the orchestration."""
     tuning_run_id: _builtins.str
     """Is the tuning run."""
+    request_id: _builtins.str
+    """Is the id of the request that started the orchestration, for logs."""
     @_builtins.property
     def trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialReference]:
         """Lists the trials."""
@@ -71,10 +74,11 @@ class TrialBatch(_message.Message):
         orchestration_id: _builtins.str = ...,
         tuning_run_id: _builtins.str = ...,
         trials: _abc.Iterable[Global___TrialReference] | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["orchestration_id", b"orchestration_id", "trials", b"trials", "tuning_run_id", b"tuning_run_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orchestration_id", b"orchestration_id", "request_id", b"request_id", "trials", b"trials", "tuning_run_id", b"tuning_run_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

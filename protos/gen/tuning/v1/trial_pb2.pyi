@@ -145,6 +145,93 @@ class TrialFailure(_message.Message):
 Global___TrialFailure: _TypeAlias = TrialFailure  # noqa: Y015
 
 @_typing.final
+class PruneDecision(_message.Message):
+    """What a pruning rule said about a trial, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    CUT_OFF_FIELD_NUMBER: _builtins.int
+    PEERS_FIELD_NUMBER: _builtins.int
+    STEP_KIND_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """Is the rule's name: `lossless`, `median`, `asha` or `racing`."""
+    step: _builtins.int
+    """Counts the steps that were made when it was decided; with `asha`, the rung."""
+    value: _builtins.float
+    """Is what the trial was judged by: with `lossless`, the mean it could reach at most; with `median` and `asha`, where it stood; with `racing`, the p-value."""
+    cut_off: _builtins.float
+    """Is what it was judged against: with `lossless`, the mean of the last candidate to keep; with `median`, the median; with `asha`, the lowest value that goes on; with `racing`, the level."""
+    peers: _builtins.int
+    """Counts the trials it was compared with: with `lossless`, those kept."""
+    step_kind: _objective_pb2.StepKind.ValueType
+    """Is what a step is; folds when unspecified."""
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        step: _builtins.int = ...,
+        value: _builtins.float = ...,
+        cut_off: _builtins.float = ...,
+        peers: _builtins.int = ...,
+        step_kind: _objective_pb2.StepKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut_off", b"cut_off", "peers", b"peers", "rule", b"rule", "step", b"step", "step_kind", b"step_kind", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PruneDecision: _TypeAlias = PruneDecision  # noqa: Y015
+
+@_typing.final
+class PruningThreshold(_message.Message):
+    """What a candidate of a lossless search must beat to be kept, as of the moment it is told. An older one stops fewer candidates, and none that must be kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TUNING_RUN_ID_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    CANDIDATE_INDEX_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
+    tuning_run_id: _builtins.str
+    """Is the tuning run."""
+    score: _builtins.float
+    """Is the mean of the last candidate to keep."""
+    candidate_index: _builtins.int
+    """Is the `candidate_index` of that one, when it has one."""
+    number: _builtins.int
+    """Is its number: a candidate that can only reach the same mean is kept when it comes before it, by `candidate_index`, then by number. Absent when all of the same mean are kept."""
+    keep: _builtins.int
+    """Counts the candidates kept."""
+    def __init__(
+        self,
+        *,
+        tuning_run_id: _builtins.str = ...,
+        score: _builtins.float = ...,
+        candidate_index: _builtins.int | None = ...,
+        number: _builtins.int | None = ...,
+        keep: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_number", b"_number", "candidate_index", b"candidate_index", "number", b"number"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_number", b"_number", "candidate_index", b"candidate_index", "keep", b"keep", "number", b"number", "score", b"score", "tuning_run_id", b"tuning_run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__candidate_index: _TypeAlias = _typing.Literal["candidate_index"]  # noqa: Y015
+    _WhichOneofArgType__candidate_index: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index"]  # noqa: Y015
+    _WhichOneofReturnType__number: _TypeAlias = _typing.Literal["number"]  # noqa: Y015
+    _WhichOneofArgType__number: _TypeAlias = _typing.Literal["_number", b"_number"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__candidate_index) -> _WhichOneofReturnType__candidate_index | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__number) -> _WhichOneofReturnType__number | None: ...
+
+Global___PruningThreshold: _TypeAlias = PruningThreshold  # noqa: Y015
+
+@_typing.final
 class Trial(_message.Message):
     """One parameter assignment and what came of it."""
 
@@ -170,6 +257,11 @@ class Trial(_message.Message):
     QUEUED_AT_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
     FINISHED_AT_FIELD_NUMBER: _builtins.int
+    PRUNE_DECISION_FIELD_NUMBER: _builtins.int
+    SPLITS_FIELD_NUMBER: _builtins.int
+    INTERVAL_METHOD_FIELD_NUMBER: _builtins.int
+    FINAL_ROUNDS_FIELD_NUMBER: _builtins.int
+    OPTIMISTIC_FIELD_NUMBER: _builtins.int
     orchestration_id: _builtins.str
     """Is the orchestration the trial belongs to."""
     number: _builtins.int
@@ -185,7 +277,7 @@ class Trial(_message.Message):
     candidate_index: _builtins.int
     """Is the place of the assignment in scikit-learn's ParameterGrid; grid stages only."""
     phase: _builtins.str
-    """Says where the assignment came from: `grid`, `random`, `explore`, `startup`, `model`, `fixed`, `repeat`."""
+    """Says where the assignment came from: `grid`, `random`, `sobol`, `explore`, `startup`, `model`, `one_at_a_time`, `joint`, `baseline` (the current parameters), `given` (a point to try), `fixed`, `repeat`."""
     suggestion_index: _builtins.int
     """Counts the suggestions of the tuning run: with the seed it decides the randomness of this one."""
     suggested_at_sequence: _builtins.int
@@ -198,6 +290,12 @@ class Trial(_message.Message):
     """Is the time spent fitting over all splits, in seconds."""
     score_seconds: _builtins.float
     """Is the time spent scoring over all splits, in seconds."""
+    interval_method: _objective_pb2.IntervalMethod.ValueType
+    """Says how the intervals of its metrics come about."""
+    final_rounds: _builtins.int
+    """Is the number of rounds for a fit on all rows: the median of the splits' `best_rounds`, halves rounded up. Set when SUCCEEDED with early stopping."""
+    optimistic: _builtins.bool
+    """Whether the score is OPTIMISTIC: boosting was stopped by the rows it is measured on (`early_stopping_set` is `test_fold`)."""
     @_builtins.property
     def parameters(self) -> _search_space_pb2.Assignment:
         """Is the assignment that was tried."""
@@ -222,6 +320,14 @@ class Trial(_message.Message):
     def finished_at(self) -> _timestamp_pb2.Timestamp:
         """Is when it ended."""
 
+    @_builtins.property
+    def prune_decision(self) -> Global___PruneDecision:
+        """Says why it was stopped early; set when PRUNED."""
+
+    @_builtins.property
+    def splits(self) -> _containers.RepeatedCompositeFieldContainer[_objective_pb2.SplitFacts]:
+        """Lists what each split took that was scored, in split order."""
+
     def __init__(
         self,
         *,
@@ -245,17 +351,26 @@ class Trial(_message.Message):
         queued_at: _timestamp_pb2.Timestamp | None = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
         finished_at: _timestamp_pb2.Timestamp | None = ...,
+        prune_decision: Global___PruneDecision | None = ...,
+        splits: _abc.Iterable[_objective_pb2.SplitFacts] | None = ...,
+        interval_method: _objective_pb2.IntervalMethod.ValueType = ...,
+        final_rounds: _builtins.int | None = ...,
+        optimistic: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_score", b"_score", "candidate_index", b"candidate_index", "failure", b"failure", "finished_at", b"finished_at", "parameters", b"parameters", "queued_at", b"queued_at", "score", b"score", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_final_rounds", b"_final_rounds", "_score", b"_score", "candidate_index", b"candidate_index", "failure", b"failure", "final_rounds", b"final_rounds", "finished_at", b"finished_at", "parameters", b"parameters", "prune_decision", b"prune_decision", "queued_at", b"queued_at", "score", b"score", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_score", b"_score", "attempt", b"attempt", "candidate_index", b"candidate_index", "failure", b"failure", "finished_at", b"finished_at", "fit_seconds", b"fit_seconds", "metrics", b"metrics", "number", b"number", "orchestration_id", b"orchestration_id", "parameters", b"parameters", "phase", b"phase", "queued_at", b"queued_at", "score", b"score", "score_seconds", b"score_seconds", "stage_index", b"stage_index", "started_at", b"started_at", "state", b"state", "suggested_at_sequence", b"suggested_at_sequence", "suggestion_index", b"suggestion_index", "tuning_run_id", b"tuning_run_id", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_final_rounds", b"_final_rounds", "_score", b"_score", "attempt", b"attempt", "candidate_index", b"candidate_index", "failure", b"failure", "final_rounds", b"final_rounds", "finished_at", b"finished_at", "fit_seconds", b"fit_seconds", "interval_method", b"interval_method", "metrics", b"metrics", "number", b"number", "optimistic", b"optimistic", "orchestration_id", b"orchestration_id", "parameters", b"parameters", "phase", b"phase", "prune_decision", b"prune_decision", "queued_at", b"queued_at", "score", b"score", "score_seconds", b"score_seconds", "splits", b"splits", "stage_index", b"stage_index", "started_at", b"started_at", "state", b"state", "suggested_at_sequence", b"suggested_at_sequence", "suggestion_index", b"suggestion_index", "tuning_run_id", b"tuning_run_id", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__candidate_index: _TypeAlias = _typing.Literal["candidate_index"]  # noqa: Y015
     _WhichOneofArgType__candidate_index: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index"]  # noqa: Y015
+    _WhichOneofReturnType__final_rounds: _TypeAlias = _typing.Literal["final_rounds"]  # noqa: Y015
+    _WhichOneofArgType__final_rounds: _TypeAlias = _typing.Literal["_final_rounds", b"_final_rounds"]  # noqa: Y015
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__candidate_index) -> _WhichOneofReturnType__candidate_index | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__final_rounds) -> _WhichOneofReturnType__final_rounds | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
 

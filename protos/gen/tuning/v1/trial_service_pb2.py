@@ -24,74 +24,85 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from tuning.v1 import objective_pb2 as tuning_dot_v1_dot_objective__pb2
+from tuning.v1 import orchestration_pb2 as tuning_dot_v1_dot_orchestration__pb2
 from tuning.v1 import search_space_pb2 as tuning_dot_v1_dot_search__space__pb2
 from tuning.v1 import task_messages_pb2 as tuning_dot_v1_dot_task__messages__pb2
 from tuning.v1 import trial_pb2 as tuning_dot_v1_dot_trial__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtuning/v1/trial_service.proto\x12\ttuning.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x19tuning/v1/objective.proto\x1a\x1ctuning/v1/search_space.proto\x1a\x1dtuning/v1/task_messages.proto\x1a\x15tuning/v1/trial.proto\"I\n\x0cTrialAttempt\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\"S\n\x05Order\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.tuning.v1.OrderKind\x12&\n\x05trial\x18\x02 \x01(\x0b\x32\x17.tuning.v1.TrialAttempt\"R\n\x16RegisterSessionRequest\x12\x14\n\x0cworker_class\x18\x01 \x01(\t\x12\x13\n\x0bworker_name\x18\x02 \x01(\t\x12\r\n\x05slots\x18\x03 \x01(\x05\"\x89\x01\n\x17RegisterSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"a\n\x10HeartbeatRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12%\n\x04held\x18\x02 \x03(\x0b\x32\x17.tuning.v1.TrialAttempt\x12\x12\n\nfree_slots\x18\x03 \x01(\x05\"5\n\x11HeartbeatResponse\x12 \n\x06orders\x18\x01 \x03(\x0b\x32\x10.tuning.v1.Order\"*\n\x14ListenSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"9\n\x15ListenSessionResponse\x12 \n\x06orders\x18\x01 \x03(\x0b\x32\x10.tuning.v1.Order\")\n\x13\x43loseSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x16\n\x14\x43loseSessionResponse\"1\n\x18GetEvaluationSpecRequest\x12\x15\n\rtuning_run_id\x18\x01 \x01(\t\"D\n\x19GetEvaluationSpecResponse\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.tuning.v1.EvaluationSpec\"\x96\x01\n\x12\x43laimTrialsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x10\n\x08\x63laim_id\x18\x02 \x01(\t\x12\x18\n\x10orchestration_id\x18\x03 \x01(\t\x12\x15\n\rtuning_run_id\x18\x04 \x01(\t\x12)\n\x06trials\x18\x05 \x03(\x0b\x32\x19.tuning.v1.TrialReference\"Z\n\x0c\x43laimedTrial\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12)\n\nparameters\x18\x03 \x01(\x0b\x32\x15.tuning.v1.Assignment\"l\n\x13\x43laimTrialsResponse\x12\'\n\x06trials\x18\x01 \x03(\x0b\x32\x17.tuning.v1.ClaimedTrial\x12\x15\n\rlater_numbers\x18\x02 \x03(\x05\x12\x15\n\rstale_numbers\x18\x03 \x03(\x05\"~\n\x13ReturnTrialsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\'\n\x06trials\x18\x02 \x03(\x0b\x32\x17.tuning.v1.TrialAttempt\x12*\n\tunclaimed\x18\x03 \x03(\x0b\x32\x17.tuning.v1.TrialAttempt\"\x16\n\x14ReturnTrialsResponse\"R\n\nFoldReport\x12&\n\x05trial\x18\x01 \x01(\x0b\x32\x17.tuning.v1.TrialAttempt\x12\r\n\x05split\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x01\"N\n\x12ReportFoldsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12$\n\x05\x66olds\x18\x02 \x03(\x0b\x32\x15.tuning.v1.FoldReport\"7\n\x13ReportFoldsResponse\x12 \n\x06orders\x18\x01 \x03(\x0b\x32\x10.tuning.v1.Order\"\xf5\x01\n\x0bTrialResult\x12&\n\x05trial\x18\x01 \x01(\x0b\x32\x17.tuning.v1.TrialAttempt\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.tuning.v1.TrialState\x12(\n\x07metrics\x18\x03 \x03(\x0b\x32\x17.tuning.v1.MetricScores\x12(\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x17.tuning.v1.TrialFailure\x12\x13\n\x0b\x66it_seconds\x18\x05 \x01(\x01\x12\x15\n\rscore_seconds\x18\x06 \x01(\x01\x12\x18\n\x10\x64uration_seconds\x18\x07 \x01(\x01\"R\n\x13\x46inishTrialsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\'\n\x07results\x18\x02 \x03(\x0b\x32\x16.tuning.v1.TrialResult\"a\n\x0c\x46inishAnswer\x12&\n\x05trial\x18\x01 \x01(\x0b\x32\x17.tuning.v1.TrialAttempt\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.tuning.v1.FinishOutcome\"@\n\x14\x46inishTrialsResponse\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.tuning.v1.FinishAnswer\",\n\x16\x44ownloadDatasetRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\"(\n\x17\x44ownloadDatasetResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c*T\n\tOrderKind\x12\x1a\n\x16ORDER_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_KIND_CANCEL\x10\x01\x12\x14\n\x10ORDER_KIND_PRUNE\x10\x02*\x81\x01\n\rFinishOutcome\x12\x1e\n\x1a\x46INISH_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46INISH_OUTCOME_DONE\x10\x01\x12\x1c\n\x18\x46INISH_OUTCOME_DUPLICATE\x10\x02\x12\x19\n\x15\x46INISH_OUTCOME_FENCED\x10\x03\x32\xd1\x06\n\x0cTrialService\x12X\n\x0fRegisterSession\x12!.tuning.v1.RegisterSessionRequest\x1a\".tuning.v1.RegisterSessionResponse\x12\x46\n\tHeartbeat\x12\x1b.tuning.v1.HeartbeatRequest\x1a\x1c.tuning.v1.HeartbeatResponse\x12T\n\rListenSession\x12\x1f.tuning.v1.ListenSessionRequest\x1a .tuning.v1.ListenSessionResponse0\x01\x12O\n\x0c\x43loseSession\x12\x1e.tuning.v1.CloseSessionRequest\x1a\x1f.tuning.v1.CloseSessionResponse\x12^\n\x11GetEvaluationSpec\x12#.tuning.v1.GetEvaluationSpecRequest\x1a$.tuning.v1.GetEvaluationSpecResponse\x12L\n\x0b\x43laimTrials\x12\x1d.tuning.v1.ClaimTrialsRequest\x1a\x1e.tuning.v1.ClaimTrialsResponse\x12O\n\x0cReturnTrials\x12\x1e.tuning.v1.ReturnTrialsRequest\x1a\x1f.tuning.v1.ReturnTrialsResponse\x12L\n\x0bReportFolds\x12\x1d.tuning.v1.ReportFoldsRequest\x1a\x1e.tuning.v1.ReportFoldsResponse\x12O\n\x0c\x46inishTrials\x12\x1e.tuning.v1.FinishTrialsRequest\x1a\x1f.tuning.v1.FinishTrialsResponse\x12Z\n\x0f\x44ownloadDataset\x12!.tuning.v1.DownloadDatasetRequest\x1a\".tuning.v1.DownloadDatasetResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtuning/v1/trial_service.proto\x12\ttuning.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x19tuning/v1/objective.proto\x1a\x1dtuning/v1/orchestration.proto\x1a\x1ctuning/v1/search_space.proto\x1a\x1dtuning/v1/task_messages.proto\x1a\x15tuning/v1/trial.proto\"I\n\x0cTrialAttempt\x12\x18\n\x10orchestration_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\"S\n\x05Order\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.tuning.v1.OrderKind\x12&\n\x05trial\x18\x02 \x01(\x0b\x32\x17.tuning.v1.TrialAttempt\"R\n\x16RegisterSessionRequest\x12\x14\n\x0cworker_class\x18\x01 \x01(\t\x12\x13\n\x0bworker_name\x18\x02 \x01(\t\x12\r\n\x05slots\x18\x03 \x01(\x05\"\x89\x01\n\x17RegisterSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"a\n\x10HeartbeatRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12%\n\x04held\x18\x02 \x03(\x0b\x32\x17.tuning.v1.TrialAttempt\x12\x12\n\nfree_slots\x18\x03 \x01(\x05\"5\n\x11HeartbeatResponse\x12 \n\x06orders\x18\x01 \x03(\x0b\x32\x10.tuning.v1.Order\"*\n\x14ListenSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"9\n\x15ListenSessionResponse\x12 \n\x06orders\x18\x01 \x03(\x0b\x32\x10.tuning.v1.Order\")\n\x13\x43loseSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x16\n\x14\x43loseSessionResponse\"1\n\x18GetEvaluationSpecRequest\x12\x15\n\rtuning_run_id\x18\x01 \x01(\t\"i\n\x19GetEvaluationSpecResponse\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x19.tuning.v1.EvaluationSpec\x12#\n\x07pruning\x18\x02 \x01(\x0b\x32\x12.tuning.v1.Pruning\"\x96\x01\n\x12\x43laimTrialsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x10\n\x08\x63laim_id\x18\x02 \x01(\t\x12\x18\n\x10orchestration_id\x18\x03 \x01(\t\x12\x15\n\rtuning_run_id\x18\x04 \x01(\t\x12)\n\x06trials\x18\x05 \x03(\x0b\x32\x19.tuning.v1.TrialReference\"\x8c\x01\n\x0c\x43laimedTrial\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12)\n\nparameters\x18\x03 \x01(\x0b\x32\x15.tuning.v1.Assignment\x12\x1c\n\x0f\x63\x61ndidate_index\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x12\n\x10_candidate_index\"\x9c\x01\n\x13\x43laimTrialsResponse\x12\'\n\x06trials\x18\x01 \x03(\x0b\x32\x17.tuning.v1.ClaimedTrial\x12\x15\n\rlater_numbers\x18\x02 \x03(\x05\x12\x15\n\rstale_numbers\x18\x03 \x03(\x05\x12.\n\tthreshold\x18\x04 \x01(\x0b\x32\x1b.tuning.v1.PruningThreshold\"~\n\x13ReturnTrialsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\'\n\x06trials\x18\x02 \x03(\x0b\x32\x17.tuning.v1.TrialAttempt\x12*\n\tunclaimed\x18\x03 \x03(\x0b\x32\x17.tuning.v1.TrialAttempt\"\x16\n\x14ReturnTrialsResponse\"R\n\nFoldReport\x12&\n\x05trial\x18\x01 \x01(\x0b\x32\x17.tuning.v1.TrialAttempt\x12\r\n\x05split\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x01\"N\n\x12ReportFoldsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12$\n\x05\x66olds\x18\x02 \x03(\x0b\x32\x15.tuning.v1.FoldReport\"7\n\x13ReportFoldsResponse\x12 \n\x06orders\x18\x01 \x03(\x0b\x32\x10.tuning.v1.Order\"t\n\nStepReport\x12&\n\x05trial\x18\x01 \x01(\x0b\x32\x17.tuning.v1.TrialAttempt\x12!\n\x04kind\x18\x02 \x01(\x0e\x32\x13.tuning.v1.StepKind\x12\x0c\n\x04step\x18\x03 \x01(\x05\x12\r\n\x05value\x18\x04 \x01(\x01\"N\n\x12ReportStepsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12$\n\x05steps\x18\x02 \x03(\x0b\x32\x15.tuning.v1.StepReport\"b\n\x0cStoppedTrial\x12&\n\x05trial\x18\x01 \x01(\x0b\x32\x17.tuning.v1.TrialAttempt\x12*\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x18.tuning.v1.PruneDecision\"\x92\x01\n\x13ReportStepsResponse\x12 \n\x06orders\x18\x01 \x03(\x0b\x32\x10.tuning.v1.Order\x12(\n\x07stopped\x18\x02 \x03(\x0b\x32\x17.tuning.v1.StoppedTrial\x12/\n\nthresholds\x18\x03 \x03(\x0b\x32\x1b.tuning.v1.PruningThreshold\"\x82\x03\n\x0bTrialResult\x12&\n\x05trial\x18\x01 \x01(\x0b\x32\x17.tuning.v1.TrialAttempt\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.tuning.v1.TrialState\x12(\n\x07metrics\x18\x03 \x03(\x0b\x32\x17.tuning.v1.MetricScores\x12(\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x17.tuning.v1.TrialFailure\x12\x13\n\x0b\x66it_seconds\x18\x05 \x01(\x01\x12\x15\n\rscore_seconds\x18\x06 \x01(\x01\x12\x18\n\x10\x64uration_seconds\x18\x07 \x01(\x01\x12\x30\n\x0eprune_decision\x18\x08 \x01(\x0b\x32\x18.tuning.v1.PruneDecision\x12%\n\x06splits\x18\t \x03(\x0b\x32\x15.tuning.v1.SplitFacts\x12\x32\n\x0finterval_method\x18\n \x01(\x0e\x32\x19.tuning.v1.IntervalMethod\"R\n\x13\x46inishTrialsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\'\n\x07results\x18\x02 \x03(\x0b\x32\x16.tuning.v1.TrialResult\"a\n\x0c\x46inishAnswer\x12&\n\x05trial\x18\x01 \x01(\x0b\x32\x17.tuning.v1.TrialAttempt\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.tuning.v1.FinishOutcome\"q\n\x14\x46inishTrialsResponse\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.tuning.v1.FinishAnswer\x12/\n\nthresholds\x18\x02 \x03(\x0b\x32\x1b.tuning.v1.PruningThreshold\",\n\x16\x44ownloadDatasetRequest\x12\x12\n\ndataset_id\x18\x01 \x01(\t\"(\n\x17\x44ownloadDatasetResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c*T\n\tOrderKind\x12\x1a\n\x16ORDER_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_KIND_CANCEL\x10\x01\x12\x14\n\x10ORDER_KIND_PRUNE\x10\x02*\x81\x01\n\rFinishOutcome\x12\x1e\n\x1a\x46INISH_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46INISH_OUTCOME_DONE\x10\x01\x12\x1c\n\x18\x46INISH_OUTCOME_DUPLICATE\x10\x02\x12\x19\n\x15\x46INISH_OUTCOME_FENCED\x10\x03\x32\xa4\x07\n\x0cTrialService\x12X\n\x0fRegisterSession\x12!.tuning.v1.RegisterSessionRequest\x1a\".tuning.v1.RegisterSessionResponse\x12\x46\n\tHeartbeat\x12\x1b.tuning.v1.HeartbeatRequest\x1a\x1c.tuning.v1.HeartbeatResponse\x12T\n\rListenSession\x12\x1f.tuning.v1.ListenSessionRequest\x1a .tuning.v1.ListenSessionResponse0\x01\x12O\n\x0c\x43loseSession\x12\x1e.tuning.v1.CloseSessionRequest\x1a\x1f.tuning.v1.CloseSessionResponse\x12^\n\x11GetEvaluationSpec\x12#.tuning.v1.GetEvaluationSpecRequest\x1a$.tuning.v1.GetEvaluationSpecResponse\x12L\n\x0b\x43laimTrials\x12\x1d.tuning.v1.ClaimTrialsRequest\x1a\x1e.tuning.v1.ClaimTrialsResponse\x12O\n\x0cReturnTrials\x12\x1e.tuning.v1.ReturnTrialsRequest\x1a\x1f.tuning.v1.ReturnTrialsResponse\x12Q\n\x0bReportFolds\x12\x1d.tuning.v1.ReportFoldsRequest\x1a\x1e.tuning.v1.ReportFoldsResponse\"\x03\x88\x02\x01\x12L\n\x0bReportSteps\x12\x1d.tuning.v1.ReportStepsRequest\x1a\x1e.tuning.v1.ReportStepsResponse\x12O\n\x0c\x46inishTrials\x12\x1e.tuning.v1.FinishTrialsRequest\x1a\x1f.tuning.v1.FinishTrialsResponse\x12Z\n\x0f\x44ownloadDataset\x12!.tuning.v1.DownloadDatasetRequest\x1a\".tuning.v1.DownloadDatasetResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tuning.v1.trial_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORDERKIND']._serialized_start=2329
-  _globals['_ORDERKIND']._serialized_end=2413
-  _globals['_FINISHOUTCOME']._serialized_start=2416
-  _globals['_FINISHOUTCOME']._serialized_end=2545
-  _globals['_TRIALATTEMPT']._serialized_start=187
-  _globals['_TRIALATTEMPT']._serialized_end=260
-  _globals['_ORDER']._serialized_start=262
-  _globals['_ORDER']._serialized_end=345
-  _globals['_REGISTERSESSIONREQUEST']._serialized_start=347
-  _globals['_REGISTERSESSIONREQUEST']._serialized_end=429
-  _globals['_REGISTERSESSIONRESPONSE']._serialized_start=432
-  _globals['_REGISTERSESSIONRESPONSE']._serialized_end=569
-  _globals['_HEARTBEATREQUEST']._serialized_start=571
-  _globals['_HEARTBEATREQUEST']._serialized_end=668
-  _globals['_HEARTBEATRESPONSE']._serialized_start=670
-  _globals['_HEARTBEATRESPONSE']._serialized_end=723
-  _globals['_LISTENSESSIONREQUEST']._serialized_start=725
-  _globals['_LISTENSESSIONREQUEST']._serialized_end=767
-  _globals['_LISTENSESSIONRESPONSE']._serialized_start=769
-  _globals['_LISTENSESSIONRESPONSE']._serialized_end=826
-  _globals['_CLOSESESSIONREQUEST']._serialized_start=828
-  _globals['_CLOSESESSIONREQUEST']._serialized_end=869
-  _globals['_CLOSESESSIONRESPONSE']._serialized_start=871
-  _globals['_CLOSESESSIONRESPONSE']._serialized_end=893
-  _globals['_GETEVALUATIONSPECREQUEST']._serialized_start=895
-  _globals['_GETEVALUATIONSPECREQUEST']._serialized_end=944
-  _globals['_GETEVALUATIONSPECRESPONSE']._serialized_start=946
-  _globals['_GETEVALUATIONSPECRESPONSE']._serialized_end=1014
-  _globals['_CLAIMTRIALSREQUEST']._serialized_start=1017
-  _globals['_CLAIMTRIALSREQUEST']._serialized_end=1167
-  _globals['_CLAIMEDTRIAL']._serialized_start=1169
-  _globals['_CLAIMEDTRIAL']._serialized_end=1259
-  _globals['_CLAIMTRIALSRESPONSE']._serialized_start=1261
-  _globals['_CLAIMTRIALSRESPONSE']._serialized_end=1369
-  _globals['_RETURNTRIALSREQUEST']._serialized_start=1371
-  _globals['_RETURNTRIALSREQUEST']._serialized_end=1497
-  _globals['_RETURNTRIALSRESPONSE']._serialized_start=1499
-  _globals['_RETURNTRIALSRESPONSE']._serialized_end=1521
-  _globals['_FOLDREPORT']._serialized_start=1523
-  _globals['_FOLDREPORT']._serialized_end=1605
-  _globals['_REPORTFOLDSREQUEST']._serialized_start=1607
-  _globals['_REPORTFOLDSREQUEST']._serialized_end=1685
-  _globals['_REPORTFOLDSRESPONSE']._serialized_start=1687
-  _globals['_REPORTFOLDSRESPONSE']._serialized_end=1742
-  _globals['_TRIALRESULT']._serialized_start=1745
-  _globals['_TRIALRESULT']._serialized_end=1990
-  _globals['_FINISHTRIALSREQUEST']._serialized_start=1992
-  _globals['_FINISHTRIALSREQUEST']._serialized_end=2074
-  _globals['_FINISHANSWER']._serialized_start=2076
-  _globals['_FINISHANSWER']._serialized_end=2173
-  _globals['_FINISHTRIALSRESPONSE']._serialized_start=2175
-  _globals['_FINISHTRIALSRESPONSE']._serialized_end=2239
-  _globals['_DOWNLOADDATASETREQUEST']._serialized_start=2241
-  _globals['_DOWNLOADDATASETREQUEST']._serialized_end=2285
-  _globals['_DOWNLOADDATASETRESPONSE']._serialized_start=2287
-  _globals['_DOWNLOADDATASETRESPONSE']._serialized_end=2327
-  _globals['_TRIALSERVICE']._serialized_start=2548
-  _globals['_TRIALSERVICE']._serialized_end=3397
+  _globals['_TRIALSERVICE'].methods_by_name['ReportFolds']._loaded_options = None
+  _globals['_TRIALSERVICE'].methods_by_name['ReportFolds']._serialized_options = b'\210\002\001'
+  _globals['_ORDERKIND']._serialized_start=3134
+  _globals['_ORDERKIND']._serialized_end=3218
+  _globals['_FINISHOUTCOME']._serialized_start=3221
+  _globals['_FINISHOUTCOME']._serialized_end=3350
+  _globals['_TRIALATTEMPT']._serialized_start=218
+  _globals['_TRIALATTEMPT']._serialized_end=291
+  _globals['_ORDER']._serialized_start=293
+  _globals['_ORDER']._serialized_end=376
+  _globals['_REGISTERSESSIONREQUEST']._serialized_start=378
+  _globals['_REGISTERSESSIONREQUEST']._serialized_end=460
+  _globals['_REGISTERSESSIONRESPONSE']._serialized_start=463
+  _globals['_REGISTERSESSIONRESPONSE']._serialized_end=600
+  _globals['_HEARTBEATREQUEST']._serialized_start=602
+  _globals['_HEARTBEATREQUEST']._serialized_end=699
+  _globals['_HEARTBEATRESPONSE']._serialized_start=701
+  _globals['_HEARTBEATRESPONSE']._serialized_end=754
+  _globals['_LISTENSESSIONREQUEST']._serialized_start=756
+  _globals['_LISTENSESSIONREQUEST']._serialized_end=798
+  _globals['_LISTENSESSIONRESPONSE']._serialized_start=800
+  _globals['_LISTENSESSIONRESPONSE']._serialized_end=857
+  _globals['_CLOSESESSIONREQUEST']._serialized_start=859
+  _globals['_CLOSESESSIONREQUEST']._serialized_end=900
+  _globals['_CLOSESESSIONRESPONSE']._serialized_start=902
+  _globals['_CLOSESESSIONRESPONSE']._serialized_end=924
+  _globals['_GETEVALUATIONSPECREQUEST']._serialized_start=926
+  _globals['_GETEVALUATIONSPECREQUEST']._serialized_end=975
+  _globals['_GETEVALUATIONSPECRESPONSE']._serialized_start=977
+  _globals['_GETEVALUATIONSPECRESPONSE']._serialized_end=1082
+  _globals['_CLAIMTRIALSREQUEST']._serialized_start=1085
+  _globals['_CLAIMTRIALSREQUEST']._serialized_end=1235
+  _globals['_CLAIMEDTRIAL']._serialized_start=1238
+  _globals['_CLAIMEDTRIAL']._serialized_end=1378
+  _globals['_CLAIMTRIALSRESPONSE']._serialized_start=1381
+  _globals['_CLAIMTRIALSRESPONSE']._serialized_end=1537
+  _globals['_RETURNTRIALSREQUEST']._serialized_start=1539
+  _globals['_RETURNTRIALSREQUEST']._serialized_end=1665
+  _globals['_RETURNTRIALSRESPONSE']._serialized_start=1667
+  _globals['_RETURNTRIALSRESPONSE']._serialized_end=1689
+  _globals['_FOLDREPORT']._serialized_start=1691
+  _globals['_FOLDREPORT']._serialized_end=1773
+  _globals['_REPORTFOLDSREQUEST']._serialized_start=1775
+  _globals['_REPORTFOLDSREQUEST']._serialized_end=1853
+  _globals['_REPORTFOLDSRESPONSE']._serialized_start=1855
+  _globals['_REPORTFOLDSRESPONSE']._serialized_end=1910
+  _globals['_STEPREPORT']._serialized_start=1912
+  _globals['_STEPREPORT']._serialized_end=2028
+  _globals['_REPORTSTEPSREQUEST']._serialized_start=2030
+  _globals['_REPORTSTEPSREQUEST']._serialized_end=2108
+  _globals['_STOPPEDTRIAL']._serialized_start=2110
+  _globals['_STOPPEDTRIAL']._serialized_end=2208
+  _globals['_REPORTSTEPSRESPONSE']._serialized_start=2211
+  _globals['_REPORTSTEPSRESPONSE']._serialized_end=2357
+  _globals['_TRIALRESULT']._serialized_start=2360
+  _globals['_TRIALRESULT']._serialized_end=2746
+  _globals['_FINISHTRIALSREQUEST']._serialized_start=2748
+  _globals['_FINISHTRIALSREQUEST']._serialized_end=2830
+  _globals['_FINISHANSWER']._serialized_start=2832
+  _globals['_FINISHANSWER']._serialized_end=2929
+  _globals['_FINISHTRIALSRESPONSE']._serialized_start=2931
+  _globals['_FINISHTRIALSRESPONSE']._serialized_end=3044
+  _globals['_DOWNLOADDATASETREQUEST']._serialized_start=3046
+  _globals['_DOWNLOADDATASETREQUEST']._serialized_end=3090
+  _globals['_DOWNLOADDATASETRESPONSE']._serialized_start=3092
+  _globals['_DOWNLOADDATASETRESPONSE']._serialized_end=3132
+  _globals['_TRIALSERVICE']._serialized_start=3353
+  _globals['_TRIALSERVICE']._serialized_end=4285
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tuning.v1 import objective_pb2 as _objective_pb2
+from tuning.v1 import orchestration_pb2 as _orchestration_pb2
 from tuning.v1 import search_space_pb2 as _search_space_pb2
 from tuning.v1 import task_messages_pb2 as _task_messages_pb2
 from tuning.v1 import trial_pb2 as _trial_pb2
@@ -61,7 +62,7 @@ class _FinishOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FinishO
     FINISH_OUTCOME_DUPLICATE: _FinishOutcome.ValueType  # 2
     """The same attempt was finished before; nothing changed."""
     FINISH_OUTCOME_FENCED: _FinishOutcome.ValueType  # 3
-    """The attempt was not the trial's any more; nothing changed."""
+    """The attempt was not the trial's any more, or not this session's; nothing changed."""
 
 class FinishOutcome(_FinishOutcome, metaclass=_FinishOutcomeEnumTypeWrapper):
     """How a finish was taken."""
@@ -73,7 +74,7 @@ FINISH_OUTCOME_DONE: FinishOutcome.ValueType  # 1
 FINISH_OUTCOME_DUPLICATE: FinishOutcome.ValueType  # 2
 """The same attempt was finished before; nothing changed."""
 FINISH_OUTCOME_FENCED: FinishOutcome.ValueType  # 3
-"""The attempt was not the trial's any more; nothing changed."""
+"""The attempt was not the trial's any more, or not this session's; nothing changed."""
 Global___FinishOutcome: _TypeAlias = FinishOutcome  # noqa: Y015
 
 @_typing.final
@@ -368,18 +369,24 @@ class GetEvaluationSpecResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SPEC_FIELD_NUMBER: _builtins.int
+    PRUNING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def spec(self) -> _objective_pb2.EvaluationSpec:
         """Is the evaluation."""
+
+    @_builtins.property
+    def pruning(self) -> _orchestration_pb2.Pruning:
+        """Says how its trials are stopped early; absent when they are not."""
 
     def __init__(
         self,
         *,
         spec: _objective_pb2.EvaluationSpec | None = ...,
+        pruning: _orchestration_pb2.Pruning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pruning", b"pruning", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pruning", b"pruning", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -434,10 +441,13 @@ class ClaimedTrial(_message.Message):
     NUMBER_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    CANDIDATE_INDEX_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Is the trial's number."""
     attempt: _builtins.int
     """Is the attempt to report under."""
+    candidate_index: _builtins.int
+    """Is its place in scikit-learn's ParameterGrid; grid stages only."""
     @_builtins.property
     def parameters(self) -> _search_space_pb2.Assignment:
         """Is the assignment to evaluate."""
@@ -448,12 +458,15 @@ class ClaimedTrial(_message.Message):
         number: _builtins.int = ...,
         attempt: _builtins.int = ...,
         parameters: _search_space_pb2.Assignment | None = ...,
+        candidate_index: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "candidate_index", b"candidate_index", "parameters", b"parameters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "number", b"number", "parameters", b"parameters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "attempt", b"attempt", "candidate_index", b"candidate_index", "number", b"number", "parameters", b"parameters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__candidate_index: _TypeAlias = _typing.Literal["candidate_index"]  # noqa: Y015
+    _WhichOneofArgType__candidate_index: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__candidate_index) -> _WhichOneofReturnType__candidate_index | None: ...
 
 Global___ClaimedTrial: _TypeAlias = ClaimedTrial  # noqa: Y015
 
@@ -466,6 +479,7 @@ class ClaimTrialsResponse(_message.Message):
     TRIALS_FIELD_NUMBER: _builtins.int
     LATER_NUMBERS_FIELD_NUMBER: _builtins.int
     STALE_NUMBERS_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClaimedTrial]:
         """Lists the claimed trials."""
@@ -478,16 +492,21 @@ class ClaimTrialsResponse(_message.Message):
     def stale_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Lists trials that are another's, ended, or of another attempt: the message was stale."""
 
+    @_builtins.property
+    def threshold(self) -> _trial_pb2.PruningThreshold:
+        """Is what the trials must beat now; absent while nothing is stopped early."""
+
     def __init__(
         self,
         *,
         trials: _abc.Iterable[Global___ClaimedTrial] | None = ...,
         later_numbers: _abc.Iterable[_builtins.int] | None = ...,
         stale_numbers: _abc.Iterable[_builtins.int] | None = ...,
+        threshold: _trial_pb2.PruningThreshold | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["later_numbers", b"later_numbers", "stale_numbers", b"stale_numbers", "trials", b"trials"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["later_numbers", b"later_numbers", "stale_numbers", b"stale_numbers", "threshold", b"threshold", "trials", b"trials"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -506,7 +525,9 @@ class ReturnTrialsRequest(_message.Message):
     """Is the session."""
     @_builtins.property
     def trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialAttempt]:
-        """Lists claimed trials to give up: they are queued again under a new attempt."""
+        """Lists claimed trials to give up: those that run are queued again under a new attempt; of those that were cancelled
+        nothing more will be told, so what they reserved is free.
+        """
 
     @_builtins.property
     def unclaimed(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialAttempt]:
@@ -585,7 +606,9 @@ class ReportFoldsRequest(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     FOLDS_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """Is the session."""
+    """Is the session the attempts were claimed under; it may have ended since. Folds of attempts that are another's are
+    dropped, with an order to stop.
+    """
     @_builtins.property
     def folds(self) -> _containers.RepeatedCompositeFieldContainer[Global___FoldReport]:
         """Lists the folds."""
@@ -629,6 +652,138 @@ class ReportFoldsResponse(_message.Message):
 Global___ReportFoldsResponse: _TypeAlias = ReportFoldsResponse  # noqa: Y015
 
 @_typing.final
+class StepReport(_message.Message):
+    """One step of a running trial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIAL_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    kind: _objective_pb2.StepKind.ValueType
+    """Says what a step is; a fold when unspecified."""
+    step: _builtins.int
+    """Counts the steps made, this one included: 1 for the first; of a fold, its split and one."""
+    value: _builtins.float
+    """Is the step's value, as its kind says; finite."""
+    @_builtins.property
+    def trial(self) -> Global___TrialAttempt:
+        """Is the trial."""
+
+    def __init__(
+        self,
+        *,
+        trial: Global___TrialAttempt | None = ...,
+        kind: _objective_pb2.StepKind.ValueType = ...,
+        step: _builtins.int = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trial", b"trial"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "step", b"step", "trial", b"trial", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepReport: _TypeAlias = StepReport  # noqa: Y015
+
+@_typing.final
+class ReportStepsRequest(_message.Message):
+    """Reports steps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Is the session the attempts were claimed under; it may have ended since. Steps of attempts that are another's are
+    dropped, with an order to stop.
+    """
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepReport]:
+        """Lists the steps, in any order. A fold after one that is not known yet is not judged."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        steps: _abc.Iterable[Global___StepReport] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportStepsRequest: _TypeAlias = ReportStepsRequest  # noqa: Y015
+
+@_typing.final
+class StoppedTrial(_message.Message):
+    """Says that a trial is to end PRUNED."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIAL_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def trial(self) -> Global___TrialAttempt:
+        """Is the trial."""
+
+    @_builtins.property
+    def decision(self) -> _trial_pb2.PruneDecision:
+        """Says why."""
+
+    def __init__(
+        self,
+        *,
+        trial: Global___TrialAttempt | None = ...,
+        decision: _trial_pb2.PruneDecision | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "trial", b"trial"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "trial", b"trial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoppedTrial: _TypeAlias = StoppedTrial  # noqa: Y015
+
+@_typing.final
+class ReportStepsResponse(_message.Message):
+    """Answers a report; trials it does not name go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDERS_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Order]:
+        """Lists orders about reported trials."""
+
+    @_builtins.property
+    def stopped(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoppedTrial]:
+        """Lists reported trials that a rule stops, now or at an earlier step."""
+
+    @_builtins.property
+    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[_trial_pb2.PruningThreshold]:
+        """Lists what trials of the reported ones' tuning runs must beat now, where lossless pruning has come to that."""
+
+    def __init__(
+        self,
+        *,
+        orders: _abc.Iterable[Global___Order] | None = ...,
+        stopped: _abc.Iterable[Global___StoppedTrial] | None = ...,
+        thresholds: _abc.Iterable[_trial_pb2.PruningThreshold] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orders", b"orders", "stopped", b"stopped", "thresholds", b"thresholds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportStepsResponse: _TypeAlias = ReportStepsResponse  # noqa: Y015
+
+@_typing.final
 class TrialResult(_message.Message):
     """Is the end of one trial."""
 
@@ -641,6 +796,9 @@ class TrialResult(_message.Message):
     FIT_SECONDS_FIELD_NUMBER: _builtins.int
     SCORE_SECONDS_FIELD_NUMBER: _builtins.int
     DURATION_SECONDS_FIELD_NUMBER: _builtins.int
+    PRUNE_DECISION_FIELD_NUMBER: _builtins.int
+    SPLITS_FIELD_NUMBER: _builtins.int
+    INTERVAL_METHOD_FIELD_NUMBER: _builtins.int
     state: _trial_pb2.TrialState.ValueType
     """Is SUCCEEDED, FAILED or PRUNED."""
     fit_seconds: _builtins.float
@@ -649,6 +807,8 @@ class TrialResult(_message.Message):
     """Is the time spent scoring over all splits, in seconds."""
     duration_seconds: _builtins.float
     """Is the time on the worker from start to end, in seconds."""
+    interval_method: _objective_pb2.IntervalMethod.ValueType
+    """Says how intervals around the means come about."""
     @_builtins.property
     def trial(self) -> Global___TrialAttempt:
         """Is the trial."""
@@ -661,6 +821,14 @@ class TrialResult(_message.Message):
     def failure(self) -> _trial_pb2.TrialFailure:
         """Says why it failed."""
 
+    @_builtins.property
+    def prune_decision(self) -> _trial_pb2.PruneDecision:
+        """Says why it was stopped early; needed when PRUNED. The store takes it only when it still holds."""
+
+    @_builtins.property
+    def splits(self) -> _containers.RepeatedCompositeFieldContainer[_objective_pb2.SplitFacts]:
+        """Lists what each split took that was scored, in split order."""
+
     def __init__(
         self,
         *,
@@ -671,10 +839,13 @@ class TrialResult(_message.Message):
         fit_seconds: _builtins.float = ...,
         score_seconds: _builtins.float = ...,
         duration_seconds: _builtins.float = ...,
+        prune_decision: _trial_pb2.PruneDecision | None = ...,
+        splits: _abc.Iterable[_objective_pb2.SplitFacts] | None = ...,
+        interval_method: _objective_pb2.IntervalMethod.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "trial", b"trial"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "prune_decision", b"prune_decision", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_seconds", b"duration_seconds", "failure", b"failure", "fit_seconds", b"fit_seconds", "metrics", b"metrics", "score_seconds", b"score_seconds", "state", b"state", "trial", b"trial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_seconds", b"duration_seconds", "failure", b"failure", "fit_seconds", b"fit_seconds", "interval_method", b"interval_method", "metrics", b"metrics", "prune_decision", b"prune_decision", "score_seconds", b"score_seconds", "splits", b"splits", "state", b"state", "trial", b"trial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -689,7 +860,9 @@ class FinishTrialsRequest(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     RESULTS_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """Is the session."""
+    """Is the session the attempts were claimed under; it may have ended since. Results of attempts that are another's are
+    FENCED.
+    """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialResult]:
         """Lists the results."""
@@ -743,18 +916,24 @@ class FinishTrialsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWERS_FIELD_NUMBER: _builtins.int
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___FinishAnswer]:
         """Lists the answers."""
+
+    @_builtins.property
+    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[_trial_pb2.PruningThreshold]:
+        """Lists what trials of the same tuning runs must beat now, where something is stopped early."""
 
     def __init__(
         self,
         *,
         answers: _abc.Iterable[Global___FinishAnswer] | None = ...,
+        thresholds: _abc.Iterable[_trial_pb2.PruningThreshold] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "thresholds", b"thresholds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -75,6 +75,11 @@ class TrialServiceStub:
                 request_serializer=tuning_dot_v1_dot_trial__service__pb2.ReportFoldsRequest.SerializeToString,
                 response_deserializer=tuning_dot_v1_dot_trial__service__pb2.ReportFoldsResponse.FromString,
                 _registered_method=True)
+        self.ReportSteps = channel.unary_unary(
+                '/tuning.v1.TrialService/ReportSteps',
+                request_serializer=tuning_dot_v1_dot_trial__service__pb2.ReportStepsRequest.SerializeToString,
+                response_deserializer=tuning_dot_v1_dot_trial__service__pb2.ReportStepsResponse.FromString,
+                _registered_method=True)
         self.FinishTrials = channel.unary_unary(
                 '/tuning.v1.TrialService/FinishTrials',
                 request_serializer=tuning_dot_v1_dot_trial__service__pb2.FinishTrialsRequest.SerializeToString,
@@ -141,7 +146,14 @@ class TrialServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportFolds(self, request, context):
-        """Reports scored folds of running trials; the answer carries orders.
+        """Reports scored folds of running trials; the answer carries orders. Workers of today use ReportSteps.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportSteps(self, request, context):
+        """Reports steps of running trials; the answer says which of them are stopped, and what others must beat. Every step of an attempt is judged once: a report that is repeated has the same answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -203,6 +215,11 @@ def add_TrialServiceServicer_to_server(servicer, server):
                     servicer.ReportFolds,
                     request_deserializer=tuning_dot_v1_dot_trial__service__pb2.ReportFoldsRequest.FromString,
                     response_serializer=tuning_dot_v1_dot_trial__service__pb2.ReportFoldsResponse.SerializeToString,
+            ),
+            'ReportSteps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportSteps,
+                    request_deserializer=tuning_dot_v1_dot_trial__service__pb2.ReportStepsRequest.FromString,
+                    response_serializer=tuning_dot_v1_dot_trial__service__pb2.ReportStepsResponse.SerializeToString,
             ),
             'FinishTrials': grpc.unary_unary_rpc_method_handler(
                     servicer.FinishTrials,
@@ -432,6 +449,33 @@ class TrialService:
             '/tuning.v1.TrialService/ReportFolds',
             tuning_dot_v1_dot_trial__service__pb2.ReportFoldsRequest.SerializeToString,
             tuning_dot_v1_dot_trial__service__pb2.ReportFoldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportSteps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tuning.v1.TrialService/ReportSteps',
+            tuning_dot_v1_dot_trial__service__pb2.ReportStepsRequest.SerializeToString,
+            tuning_dot_v1_dot_trial__service__pb2.ReportStepsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from tuning.v1 import trial_service_pb2 as _trial_service_pb2
 import abc as _abc_1
+import builtins as _builtins
 import grpc as _grpc
 import sys
 import typing as _typing
@@ -15,6 +16,11 @@ if sys.version_info >= (3, 11):
     from typing import Self as _Self
 else:
     from typing_extensions import Self as _Self
+
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
 
 _T = _typing.TypeVar("_T")
 
@@ -47,8 +53,12 @@ class TrialServiceStub:
     """Claims trials for a session; the same claim id returns the same trials."""
     ReturnTrials: _grpc.UnaryUnaryMultiCallable[_trial_service_pb2.ReturnTrialsRequest, _trial_service_pb2.ReturnTrialsResponse]
     """Hands claimed trials, or dispatched ones that were not claimed, back; they are handed out again at once."""
-    ReportFolds: _grpc.UnaryUnaryMultiCallable[_trial_service_pb2.ReportFoldsRequest, _trial_service_pb2.ReportFoldsResponse]
-    """Reports scored folds of running trials; the answer carries orders."""
+    @_builtins.property
+    @_deprecated("""This method has been marked as deprecated using proto method options.""")
+    def ReportFolds(self) -> _grpc.UnaryUnaryMultiCallable[_trial_service_pb2.ReportFoldsRequest, _trial_service_pb2.ReportFoldsResponse]:
+        """Reports scored folds of running trials; the answer carries orders. Workers of today use ReportSteps."""
+    ReportSteps: _grpc.UnaryUnaryMultiCallable[_trial_service_pb2.ReportStepsRequest, _trial_service_pb2.ReportStepsResponse]
+    """Reports steps of running trials; the answer says which of them are stopped, and what others must beat. Every step of an attempt is judged once: a report that is repeated has the same answer."""
     FinishTrials: _grpc.UnaryUnaryMultiCallable[_trial_service_pb2.FinishTrialsRequest, _trial_service_pb2.FinishTrialsResponse]
     """Ends trials; every answer is final for the worker."""
     DownloadDataset: _grpc.UnaryStreamMultiCallable[_trial_service_pb2.DownloadDatasetRequest, _trial_service_pb2.DownloadDatasetResponse]
@@ -73,8 +83,12 @@ class TrialServiceAsyncStub(TrialServiceStub):
     """Claims trials for a session; the same claim id returns the same trials."""
     ReturnTrials: _aio.UnaryUnaryMultiCallable[_trial_service_pb2.ReturnTrialsRequest, _trial_service_pb2.ReturnTrialsResponse]  # type: ignore[assignment]
     """Hands claimed trials, or dispatched ones that were not claimed, back; they are handed out again at once."""
-    ReportFolds: _aio.UnaryUnaryMultiCallable[_trial_service_pb2.ReportFoldsRequest, _trial_service_pb2.ReportFoldsResponse]  # type: ignore[assignment]
-    """Reports scored folds of running trials; the answer carries orders."""
+    @_builtins.property
+    @_deprecated("""This method has been marked as deprecated using proto method options.""")
+    def ReportFolds(self) -> _aio.UnaryUnaryMultiCallable[_trial_service_pb2.ReportFoldsRequest, _trial_service_pb2.ReportFoldsResponse]:  # type: ignore[override]
+        """Reports scored folds of running trials; the answer carries orders. Workers of today use ReportSteps."""
+    ReportSteps: _aio.UnaryUnaryMultiCallable[_trial_service_pb2.ReportStepsRequest, _trial_service_pb2.ReportStepsResponse]  # type: ignore[assignment]
+    """Reports steps of running trials; the answer says which of them are stopped, and what others must beat. Every step of an attempt is judged once: a report that is repeated has the same answer."""
     FinishTrials: _aio.UnaryUnaryMultiCallable[_trial_service_pb2.FinishTrialsRequest, _trial_service_pb2.FinishTrialsResponse]  # type: ignore[assignment]
     """Ends trials; every answer is final for the worker."""
     DownloadDataset: _aio.UnaryStreamMultiCallable[_trial_service_pb2.DownloadDatasetRequest, _trial_service_pb2.DownloadDatasetResponse]  # type: ignore[assignment]
@@ -139,13 +153,22 @@ class TrialServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_trial_service_pb2.ReturnTrialsResponse, _abc.Awaitable[_trial_service_pb2.ReturnTrialsResponse]]:
         """Hands claimed trials, or dispatched ones that were not claimed, back; they are handed out again at once."""
 
+    @_deprecated("""Reports scored folds of running trials; the answer carries orders. Workers of today use ReportSteps.""")
     @_abc_1.abstractmethod
     def ReportFolds(
         self,
         request: _trial_service_pb2.ReportFoldsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trial_service_pb2.ReportFoldsResponse, _abc.Awaitable[_trial_service_pb2.ReportFoldsResponse]]:
-        """Reports scored folds of running trials; the answer carries orders."""
+        """Reports scored folds of running trials; the answer carries orders. Workers of today use ReportSteps."""
+
+    @_abc_1.abstractmethod
+    def ReportSteps(
+        self,
+        request: _trial_service_pb2.ReportStepsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trial_service_pb2.ReportStepsResponse, _abc.Awaitable[_trial_service_pb2.ReportStepsResponse]]:
+        """Reports steps of running trials; the answer says which of them are stopped, and what others must beat. Every step of an attempt is judged once: a report that is repeated has the same answer."""
 
     @_abc_1.abstractmethod
     def FinishTrials(

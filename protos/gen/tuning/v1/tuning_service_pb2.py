@@ -23,32 +23,49 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from tuning.v1 import objective_pb2 as tuning_dot_v1_dot_objective__pb2
 from tuning.v1 import orchestration_pb2 as tuning_dot_v1_dot_orchestration__pb2
+from tuning.v1 import presets_pb2 as tuning_dot_v1_dot_presets__pb2
+from tuning.v1 import search_space_pb2 as tuning_dot_v1_dot_search__space__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etuning/v1/tuning_service.proto\x12\ttuning.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1dtuning/v1/orchestration.proto\"\xe0\x04\n\x12StartTuningRequest\x12\x14\n\x0cmodel_run_id\x18\x01 \x01(\t\x12\x1a\n\rtuning_method\x18\x02 \x01(\tH\x00\x88\x01\x01\x12@\n\nparam_grid\x18\x03 \x03(\x0b\x32,.tuning.v1.StartTuningRequest.ParamGridEntry\x12\x15\n\x08\x63v_folds\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0escoring_metric\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\x12\x61\x64\x64itional_metrics\x18\x06 \x03(\t\x12\x13\n\x06n_iter\x18\x07 \x01(\x05H\x03\x88\x01\x01\x12\x19\n\x0crandom_state\x18\x08 \x01(\x03H\x04\x88\x01\x01\x12\"\n\x15max_concurrent_trials\x18\t \x01(\x05H\x05\x88\x01\x01\x12\x17\n\nstudy_name\x18\n \x01(\tH\x06\x88\x01\x01\x12\x17\n\nrequest_id\x18\x0b \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rvalidate_only\x18\x0c \x01(\x08H\x08\x88\x01\x01\x1aL\n\x0eParamGridEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.ListValue:\x02\x38\x01\x42\x10\n\x0e_tuning_methodB\x0b\n\t_cv_foldsB\x11\n\x0f_scoring_metricB\t\n\x07_n_iterB\x0f\n\r_random_stateB\x18\n\x16_max_concurrent_trialsB\r\n\x0b_study_nameB\r\n\x0b_request_idB\x10\n\x0e_validate_only\"F\n\x13StartTuningResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"\x89\x03\n\x1bStartCrossValidationRequest\x12\x14\n\x0cmodel_run_id\x18\x01 \x01(\t\x12J\n\nparameters\x18\x02 \x03(\x0b\x32\x36.tuning.v1.StartCrossValidationRequest.ParametersEntry\x12\x15\n\x08\x63v_folds\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\x0fscoring_metrics\x18\x04 \x03(\t\x12\x19\n\x0crandom_state\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\nrequest_id\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\rvalidate_only\x18\x07 \x01(\x08H\x03\x88\x01\x01\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\x42\x0b\n\t_cv_foldsB\x0f\n\r_random_stateB\r\n\x0b_request_idB\x10\n\x0e_validate_only\"O\n\x1cStartCrossValidationResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration2\xc6\x01\n\rTuningService\x12L\n\x0bStartTuning\x12\x1d.tuning.v1.StartTuningRequest\x1a\x1e.tuning.v1.StartTuningResponse\x12g\n\x14StartCrossValidation\x12&.tuning.v1.StartCrossValidationRequest\x1a\'.tuning.v1.StartCrossValidationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etuning/v1/tuning_service.proto\x12\ttuning.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x19tuning/v1/objective.proto\x1a\x1dtuning/v1/orchestration.proto\x1a\x17tuning/v1/presets.proto\x1a\x1ctuning/v1/search_space.proto\"\x92\x01\n\nPointToTry\x12\x39\n\nparameters\x18\x01 \x03(\x0b\x32%.tuning.v1.PointToTry.ParametersEntry\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"\xd7\x0c\n\x12StartTuningRequest\x12\x14\n\x0cmodel_run_id\x18\x01 \x01(\t\x12\x1a\n\rtuning_method\x18\x02 \x01(\tH\x00\x88\x01\x01\x12@\n\nparam_grid\x18\x03 \x03(\x0b\x32,.tuning.v1.StartTuningRequest.ParamGridEntry\x12\x15\n\x08\x63v_folds\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0escoring_metric\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\x12\x61\x64\x64itional_metrics\x18\x06 \x03(\t\x12\x13\n\x06n_iter\x18\x07 \x01(\x05H\x03\x88\x01\x01\x12\x19\n\x0crandom_state\x18\x08 \x01(\x03H\x04\x88\x01\x01\x12\"\n\x15max_concurrent_trials\x18\t \x01(\x05H\x05\x88\x01\x01\x12\x17\n\nstudy_name\x18\n \x01(\tH\x06\x88\x01\x01\x12\x17\n\nrequest_id\x18\x0b \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rvalidate_only\x18\x0c \x01(\x08H\x08\x88\x01\x01\x12!\n\x06\x62udget\x18\r \x01(\x0b\x32\x11.tuning.v1.Budget\x12\x15\n\x08priority\x18\x0e \x01(\x05H\t\x88\x01\x01\x12\x19\n\x0cworker_class\x18\x0f \x01(\tH\n\x88\x01\x01\x12%\n\x08splitter\x18\x10 \x01(\x0b\x32\x13.tuning.v1.Splitter\x12\x1d\n\x10weighted_scoring\x18\x12 \x01(\x08H\x0b\x88\x01\x01\x12 \n\x13return_train_scores\x18\x13 \x01(\x08H\x0c\x88\x01\x01\x12*\n\x08stopping\x18\x1e \x01(\x0b\x32\x18.tuning.v1.StoppingRules\x12,\n\x0csearch_space\x18\x32 \x01(\x0b\x32\x16.tuning.v1.SearchSpace\x12G\n\rdistributions\x18\x33 \x03(\x0b\x32\x30.tuning.v1.StartTuningRequest.DistributionsEntry\x12\x1c\n\x0fgrid_resolution\x18\x34 \x01(\x05H\r\x88\x01\x01\x12-\n\x0fparam_grid_list\x18\x35 \x03(\x0b\x32\x14.tuning.v1.ParamGrid\x12\x39\n\x06scales\x18\x36 \x03(\x0b\x32).tuning.v1.StartTuningRequest.ScalesEntry\x12#\n\x07pruning\x18\x11 \x01(\x0b\x32\x12.tuning.v1.Pruning\x12(\n\nspace_type\x18( \x01(\x0e\x32\x14.tuning.v1.SpaceType\x12*\n\x0b\x63onfig_type\x18) \x01(\x0e\x32\x15.tuning.v1.ConfigType\x12,\n\rpoints_to_try\x18< \x03(\x0b\x32\x15.tuning.v1.PointToTry\x12#\n\x16try_current_parameters\x18= \x01(\x08H\x0e\x88\x01\x01\x12\x13\n\x06radius\x18> \x01(\x01H\x0f\x88\x01\x01\x12\'\n\tselection\x18\x46 \x01(\x0b\x32\x14.tuning.v1.Selection\x1aL\n\x0eParamGridEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.ListValue:\x02\x38\x01\x1aM\n\x12\x44istributionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.tuning.v1.Distribution:\x02\x38\x01\x1a-\n\x0bScalesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x10\n\x0e_tuning_methodB\x0b\n\t_cv_foldsB\x11\n\x0f_scoring_metricB\t\n\x07_n_iterB\x0f\n\r_random_stateB\x18\n\x16_max_concurrent_trialsB\r\n\x0b_study_nameB\r\n\x0b_request_idB\x10\n\x0e_validate_onlyB\x0b\n\t_priorityB\x0f\n\r_worker_classB\x13\n\x11_weighted_scoringB\x16\n\x14_return_train_scoresB\x12\n\x10_grid_resolutionB\x19\n\x17_try_current_parametersB\t\n\x07_radius\"F\n\x13StartTuningResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration\"\xca\x04\n\x1bStartCrossValidationRequest\x12\x14\n\x0cmodel_run_id\x18\x01 \x01(\t\x12J\n\nparameters\x18\x02 \x03(\x0b\x32\x36.tuning.v1.StartCrossValidationRequest.ParametersEntry\x12\x15\n\x08\x63v_folds\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\x0fscoring_metrics\x18\x04 \x03(\t\x12\x19\n\x0crandom_state\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\nrequest_id\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\rvalidate_only\x18\x07 \x01(\x08H\x03\x88\x01\x01\x12\x19\n\x0cworker_class\x18\x08 \x01(\tH\x04\x88\x01\x01\x12%\n\x08splitter\x18\t \x01(\x0b\x32\x13.tuning.v1.Splitter\x12\x1d\n\x10weighted_scoring\x18\n \x01(\x08H\x05\x88\x01\x01\x12 \n\x13return_train_scores\x18\x0b \x01(\x08H\x06\x88\x01\x01\x1aI\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\x42\x0b\n\t_cv_foldsB\x0f\n\r_random_stateB\r\n\x0b_request_idB\x10\n\x0e_validate_onlyB\x0f\n\r_worker_classB\x13\n\x11_weighted_scoringB\x16\n\x14_return_train_scores\"O\n\x1cStartCrossValidationResponse\x12/\n\rorchestration\x18\x01 \x01(\x0b\x32\x18.tuning.v1.Orchestration2\xc6\x01\n\rTuningService\x12L\n\x0bStartTuning\x12\x1d.tuning.v1.StartTuningRequest\x1a\x1e.tuning.v1.StartTuningResponse\x12g\n\x14StartCrossValidation\x12&.tuning.v1.StartCrossValidationRequest\x1a\'.tuning.v1.StartCrossValidationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tuning.v1.tuning_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_POINTTOTRY_PARAMETERSENTRY']._loaded_options = None
+  _globals['_POINTTOTRY_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_STARTTUNINGREQUEST_PARAMGRIDENTRY']._loaded_options = None
   _globals['_STARTTUNINGREQUEST_PARAMGRIDENTRY']._serialized_options = b'8\001'
+  _globals['_STARTTUNINGREQUEST_DISTRIBUTIONSENTRY']._loaded_options = None
+  _globals['_STARTTUNINGREQUEST_DISTRIBUTIONSENTRY']._serialized_options = b'8\001'
+  _globals['_STARTTUNINGREQUEST_SCALESENTRY']._loaded_options = None
+  _globals['_STARTTUNINGREQUEST_SCALESENTRY']._serialized_options = b'8\001'
   _globals['_STARTCROSSVALIDATIONREQUEST_PARAMETERSENTRY']._loaded_options = None
   _globals['_STARTCROSSVALIDATIONREQUEST_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_STARTTUNINGREQUEST']._serialized_start=107
-  _globals['_STARTTUNINGREQUEST']._serialized_end=715
-  _globals['_STARTTUNINGREQUEST_PARAMGRIDENTRY']._serialized_start=487
-  _globals['_STARTTUNINGREQUEST_PARAMGRIDENTRY']._serialized_end=563
-  _globals['_STARTTUNINGRESPONSE']._serialized_start=717
-  _globals['_STARTTUNINGRESPONSE']._serialized_end=787
-  _globals['_STARTCROSSVALIDATIONREQUEST']._serialized_start=790
-  _globals['_STARTCROSSVALIDATIONREQUEST']._serialized_end=1183
-  _globals['_STARTCROSSVALIDATIONREQUEST_PARAMETERSENTRY']._serialized_start=1047
-  _globals['_STARTCROSSVALIDATIONREQUEST_PARAMETERSENTRY']._serialized_end=1120
-  _globals['_STARTCROSSVALIDATIONRESPONSE']._serialized_start=1185
-  _globals['_STARTCROSSVALIDATIONRESPONSE']._serialized_end=1264
-  _globals['_TUNINGSERVICE']._serialized_start=1267
-  _globals['_TUNINGSERVICE']._serialized_end=1465
+  _globals['_POINTTOTRY']._serialized_start=189
+  _globals['_POINTTOTRY']._serialized_end=335
+  _globals['_POINTTOTRY_PARAMETERSENTRY']._serialized_start=262
+  _globals['_POINTTOTRY_PARAMETERSENTRY']._serialized_end=335
+  _globals['_STARTTUNINGREQUEST']._serialized_start=338
+  _globals['_STARTTUNINGREQUEST']._serialized_end=1961
+  _globals['_STARTTUNINGREQUEST_PARAMGRIDENTRY']._serialized_start=1474
+  _globals['_STARTTUNINGREQUEST_PARAMGRIDENTRY']._serialized_end=1550
+  _globals['_STARTTUNINGREQUEST_DISTRIBUTIONSENTRY']._serialized_start=1552
+  _globals['_STARTTUNINGREQUEST_DISTRIBUTIONSENTRY']._serialized_end=1629
+  _globals['_STARTTUNINGREQUEST_SCALESENTRY']._serialized_start=1631
+  _globals['_STARTTUNINGREQUEST_SCALESENTRY']._serialized_end=1676
+  _globals['_STARTTUNINGRESPONSE']._serialized_start=1963
+  _globals['_STARTTUNINGRESPONSE']._serialized_end=2033
+  _globals['_STARTCROSSVALIDATIONREQUEST']._serialized_start=2036
+  _globals['_STARTCROSSVALIDATIONREQUEST']._serialized_end=2622
+  _globals['_STARTCROSSVALIDATIONREQUEST_PARAMETERSENTRY']._serialized_start=262
+  _globals['_STARTCROSSVALIDATIONREQUEST_PARAMETERSENTRY']._serialized_end=335
+  _globals['_STARTCROSSVALIDATIONRESPONSE']._serialized_start=2624
+  _globals['_STARTCROSSVALIDATIONRESPONSE']._serialized_end=2703
+  _globals['_TUNINGSERVICE']._serialized_start=2706
+  _globals['_TUNINGSERVICE']._serialized_end=2904
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,10 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
+from tuning.v1 import objective_pb2 as _objective_pb2
 from tuning.v1 import orchestration_pb2 as _orchestration_pb2
+from tuning.v1 import presets_pb2 as _presets_pb2
+from tuning.v1 import search_space_pb2 as _search_space_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +22,51 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class PointToTry(_message.Message):
+    """One point to try."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _struct_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _struct_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def parameters(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Value]:
+        """Maps parameters to flat JSON values, e.g. {"C": 10}; those left out have their current values."""
+
+    def __init__(
+        self,
+        *,
+        parameters: _abc.Mapping[_builtins.str, _struct_pb2.Value] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PointToTry: _TypeAlias = PointToTry  # noqa: Y015
 
 @_typing.final
 class StartTuningRequest(_message.Message):
@@ -47,6 +95,47 @@ class StartTuningRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class DistributionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _search_space_pb2.Distribution: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _search_space_pb2.Distribution | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ScalesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_RUN_ID_FIELD_NUMBER: _builtins.int
     TUNING_METHOD_FIELD_NUMBER: _builtins.int
     PARAM_GRID_FIELD_NUMBER: _builtins.int
@@ -59,33 +148,110 @@ class StartTuningRequest(_message.Message):
     STUDY_NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    WORKER_CLASS_FIELD_NUMBER: _builtins.int
+    SPLITTER_FIELD_NUMBER: _builtins.int
+    WEIGHTED_SCORING_FIELD_NUMBER: _builtins.int
+    RETURN_TRAIN_SCORES_FIELD_NUMBER: _builtins.int
+    STOPPING_FIELD_NUMBER: _builtins.int
+    SEARCH_SPACE_FIELD_NUMBER: _builtins.int
+    DISTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    GRID_RESOLUTION_FIELD_NUMBER: _builtins.int
+    PARAM_GRID_LIST_FIELD_NUMBER: _builtins.int
+    SCALES_FIELD_NUMBER: _builtins.int
+    PRUNING_FIELD_NUMBER: _builtins.int
+    SPACE_TYPE_FIELD_NUMBER: _builtins.int
+    CONFIG_TYPE_FIELD_NUMBER: _builtins.int
+    POINTS_TO_TRY_FIELD_NUMBER: _builtins.int
+    TRY_CURRENT_PARAMETERS_FIELD_NUMBER: _builtins.int
+    RADIUS_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
     model_run_id: _builtins.str
     """Is the model run to tune."""
     tuning_method: _builtins.str
-    """Is the method: `grid_search`, `random_search` or `bayesian`. Default `grid_search`."""
+    """Is the method: `grid_search`, `random_search`, `sobol`, `bayesian`, `bayesian_skopt`, `tpe` or `local`, which searches around the current parameters. Default `grid_search`."""
     cv_folds: _builtins.int
-    """Is the number of cross-validation folds, ≥ 2. Default 5."""
+    """Is the number of cross-validation folds, ≥ 2; goes with no splitter that says otherwise. Default 5."""
     scoring_metric: _builtins.str
     """Is the scikit-learn scorer to maximise. Default `accuracy` for classification, `r2` for regression."""
     n_iter: _builtins.int
-    """Is the number of trials for `random_search` and `bayesian`. Default 20."""
+    """Is the number of trials; `grid_search` runs every point. Default 20."""
     random_state: _builtins.int
     """Seeds the search, the estimators and the steps. Default 42."""
     max_concurrent_trials: _builtins.int
     """Limits how many trials run at once; 0 for no limit. Default 0."""
     study_name: _builtins.str
-    """Names the study, unique per tenant; starting the same study under its name again returns it."""
+    """Names the study, unique per tenant; starting the same study under its name again returns it, and with a larger `n_iter` or budget extends it: after 10 trials, 20 in all run 11 to 20."""
     request_id: _builtins.str
     """Is a UUID that makes the request safe to repeat: the same id with the same body gives the same answer."""
     validate_only: _builtins.bool
     """Checks the request and returns the plan without creating anything."""
+    priority: _builtins.int
+    """Decides who is served first, -100 to 100, higher before lower. Default 0."""
+    worker_class: _builtins.str
+    """Is the class of workers that runs the trials. Default `default`."""
+    weighted_scoring: _builtins.bool
+    """Gives the dataset's weights to the scorers too; it must have a weight column. Default false."""
+    return_train_scores: _builtins.bool
+    """Scores each split's training part too, as scikit-learn's `return_train_score`: what says whether a model overfits. It costs another prediction of most rows per split. Default false."""
+    grid_resolution: _builtins.int
+    """Is the number of values, 2 to 1000, that a grid search tries of each range without a step, spread evenly on its scale; ranges with a step (of ints: above 1) are tried at each of their values. Default 5."""
+    space_type: _presets_pb2.SpaceType.ValueType
+    """Chooses a preset space of the model type instead of its default grid; goes with no `param_grid`, `distributions` or `search_space`. `grid_search` tries a grid made of its ranges: as many values of each, the most important parameters first, as fit into 50 points or the trials of `config_type`, whatever `grid_resolution` says. The other methods search the ranges."""
+    config_type: _presets_pb2.ConfigType.ValueType
+    """Chooses the trials and the time where the request does not: `n_iter` becomes 5, 50 or 100, `budget.max_seconds` 10 minutes, 1 hour or 2 hours. A grid of listed values runs whole."""
+    try_current_parameters: _builtins.bool
+    """Tries the model's current parameters as trial 0, so that the improvement over them is known: what the model run fixes, and scikit-learn's defaults. Default: true where they lie in the space, except for `grid_search`, whose candidates are scikit-learn's."""
+    radius: _builtins.float
+    """Is how far `local` moves from the current parameters, as a share of each range, in (0, 1]. Default 0.2."""
     @_builtins.property
     def param_grid(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.ListValue]:
-        """Maps each parameter to its values, e.g. {"C": [0.1, 1, 10]}; the model type's default grid when empty. `bayesian` searches the range a list of numbers spans."""
+        """Maps each parameter to its values, e.g. {"C": [0.1, 1, 10]}; the model type's default grid when empty. `bayesian`, `bayesian_skopt`, `tpe` and `local` search the range a list of numbers spans."""
 
     @_builtins.property
     def additional_metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Lists further scorers to record per split."""
+
+    @_builtins.property
+    def budget(self) -> _orchestration_pb2.Budget:
+        """Limits what it may use up."""
+
+    @_builtins.property
+    def splitter(self) -> _objective_pb2.Splitter:
+        """Says how rows are split; without it as scikit-learn does for a whole number: stratified folds for classes, plain ones else, neither shuffled."""
+
+    @_builtins.property
+    def stopping(self) -> _orchestration_pb2.StoppingRules:
+        """Ends it when enough was found."""
+
+    @_builtins.property
+    def search_space(self) -> _search_space_pb2.SearchSpace:
+        """Is the typed search space, instead of `param_grid` and `distributions`."""
+
+    @_builtins.property
+    def distributions(self) -> _containers.MessageMap[_builtins.str, _search_space_pb2.Distribution]:
+        """Maps parameters to distributions, e.g. {"C": {"type": "loguniform", "lower": 0.01, "upper": 100}}; beside `param_grid`, for other parameters."""
+
+    @_builtins.property
+    def param_grid_list(self) -> _containers.RepeatedCompositeFieldContainer[_search_space_pb2.ParamGrid]:
+        """Lists grids that are searched together as by GridSearchCV, e.g. [{"kernel": ["linear"], "C": [1, 10]}, {"kernel": ["rbf"], "gamma": [0.1, 1]}]; instead of `param_grid`, `distributions` and `search_space`."""
+
+    @_builtins.property
+    def scales(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Maps parameters whose values are a list of numbers to the scale, `log` or `linear`, of the range that is searched between them; when absent it is read from the list, and a notice says which were read as logarithmic."""
+
+    @_builtins.property
+    def pruning(self) -> _orchestration_pb2.Pruning:
+        """Stops trials early; off when absent."""
+
+    @_builtins.property
+    def points_to_try(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointToTry]:
+        """Lists points to try first, in this order and within `n_iter`; not for `grid_search`."""
+
+    @_builtins.property
+    def selection(self) -> _orchestration_pb2.Selection:
+        """Says how the best model is selected among the candidates; the best by score when absent. `one_standard_error` goes with no `pruning`, which stops candidates that it would weigh."""
 
     def __init__(
         self,
@@ -102,47 +268,94 @@ class StartTuningRequest(_message.Message):
         study_name: _builtins.str | None = ...,
         request_id: _builtins.str | None = ...,
         validate_only: _builtins.bool | None = ...,
+        budget: _orchestration_pb2.Budget | None = ...,
+        priority: _builtins.int | None = ...,
+        worker_class: _builtins.str | None = ...,
+        splitter: _objective_pb2.Splitter | None = ...,
+        weighted_scoring: _builtins.bool | None = ...,
+        return_train_scores: _builtins.bool | None = ...,
+        stopping: _orchestration_pb2.StoppingRules | None = ...,
+        search_space: _search_space_pb2.SearchSpace | None = ...,
+        distributions: _abc.Mapping[_builtins.str, _search_space_pb2.Distribution] | None = ...,
+        grid_resolution: _builtins.int | None = ...,
+        param_grid_list: _abc.Iterable[_search_space_pb2.ParamGrid] | None = ...,
+        scales: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        pruning: _orchestration_pb2.Pruning | None = ...,
+        space_type: _presets_pb2.SpaceType.ValueType = ...,
+        config_type: _presets_pb2.ConfigType.ValueType = ...,
+        points_to_try: _abc.Iterable[Global___PointToTry] | None = ...,
+        try_current_parameters: _builtins.bool | None = ...,
+        radius: _builtins.float | None = ...,
+        selection: _orchestration_pb2.Selection | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter", b"_n_iter", "_random_state", b"_random_state", "_request_id", b"_request_id", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_tuning_method", b"_tuning_method", "_validate_only", b"_validate_only", "cv_folds", b"cv_folds", "max_concurrent_trials", b"max_concurrent_trials", "n_iter", b"n_iter", "random_state", b"random_state", "request_id", b"request_id", "scoring_metric", b"scoring_metric", "study_name", b"study_name", "tuning_method", b"tuning_method", "validate_only", b"validate_only"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_grid_resolution", b"_grid_resolution", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter", b"_n_iter", "_priority", b"_priority", "_radius", b"_radius", "_random_state", b"_random_state", "_request_id", b"_request_id", "_return_train_scores", b"_return_train_scores", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_try_current_parameters", b"_try_current_parameters", "_tuning_method", b"_tuning_method", "_validate_only", b"_validate_only", "_weighted_scoring", b"_weighted_scoring", "_worker_class", b"_worker_class", "budget", b"budget", "cv_folds", b"cv_folds", "grid_resolution", b"grid_resolution", "max_concurrent_trials", b"max_concurrent_trials", "n_iter", b"n_iter", "priority", b"priority", "pruning", b"pruning", "radius", b"radius", "random_state", b"random_state", "request_id", b"request_id", "return_train_scores", b"return_train_scores", "scoring_metric", b"scoring_metric", "search_space", b"search_space", "selection", b"selection", "splitter", b"splitter", "stopping", b"stopping", "study_name", b"study_name", "try_current_parameters", b"try_current_parameters", "tuning_method", b"tuning_method", "validate_only", b"validate_only", "weighted_scoring", b"weighted_scoring", "worker_class", b"worker_class"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter", b"_n_iter", "_random_state", b"_random_state", "_request_id", b"_request_id", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_tuning_method", b"_tuning_method", "_validate_only", b"_validate_only", "additional_metrics", b"additional_metrics", "cv_folds", b"cv_folds", "max_concurrent_trials", b"max_concurrent_trials", "model_run_id", b"model_run_id", "n_iter", b"n_iter", "param_grid", b"param_grid", "random_state", b"random_state", "request_id", b"request_id", "scoring_metric", b"scoring_metric", "study_name", b"study_name", "tuning_method", b"tuning_method", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_grid_resolution", b"_grid_resolution", "_max_concurrent_trials", b"_max_concurrent_trials", "_n_iter", b"_n_iter", "_priority", b"_priority", "_radius", b"_radius", "_random_state", b"_random_state", "_request_id", b"_request_id", "_return_train_scores", b"_return_train_scores", "_scoring_metric", b"_scoring_metric", "_study_name", b"_study_name", "_try_current_parameters", b"_try_current_parameters", "_tuning_method", b"_tuning_method", "_validate_only", b"_validate_only", "_weighted_scoring", b"_weighted_scoring", "_worker_class", b"_worker_class", "additional_metrics", b"additional_metrics", "budget", b"budget", "config_type", b"config_type", "cv_folds", b"cv_folds", "distributions", b"distributions", "grid_resolution", b"grid_resolution", "max_concurrent_trials", b"max_concurrent_trials", "model_run_id", b"model_run_id", "n_iter", b"n_iter", "param_grid", b"param_grid", "param_grid_list", b"param_grid_list", "points_to_try", b"points_to_try", "priority", b"priority", "pruning", b"pruning", "radius", b"radius", "random_state", b"random_state", "request_id", b"request_id", "return_train_scores", b"return_train_scores", "scales", b"scales", "scoring_metric", b"scoring_metric", "search_space", b"search_space", "selection", b"selection", "space_type", b"space_type", "splitter", b"splitter", "stopping", b"stopping", "study_name", b"study_name", "try_current_parameters", b"try_current_parameters", "tuning_method", b"tuning_method", "validate_only", b"validate_only", "weighted_scoring", b"weighted_scoring", "worker_class", b"worker_class"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cv_folds: _TypeAlias = _typing.Literal["cv_folds"]  # noqa: Y015
     _WhichOneofArgType__cv_folds: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds"]  # noqa: Y015
+    _WhichOneofReturnType__grid_resolution: _TypeAlias = _typing.Literal["grid_resolution"]  # noqa: Y015
+    _WhichOneofArgType__grid_resolution: _TypeAlias = _typing.Literal["_grid_resolution", b"_grid_resolution"]  # noqa: Y015
     _WhichOneofReturnType__max_concurrent_trials: _TypeAlias = _typing.Literal["max_concurrent_trials"]  # noqa: Y015
     _WhichOneofArgType__max_concurrent_trials: _TypeAlias = _typing.Literal["_max_concurrent_trials", b"_max_concurrent_trials"]  # noqa: Y015
     _WhichOneofReturnType__n_iter: _TypeAlias = _typing.Literal["n_iter"]  # noqa: Y015
     _WhichOneofArgType__n_iter: _TypeAlias = _typing.Literal["_n_iter", b"_n_iter"]  # noqa: Y015
+    _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
+    _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    _WhichOneofReturnType__radius: _TypeAlias = _typing.Literal["radius"]  # noqa: Y015
+    _WhichOneofArgType__radius: _TypeAlias = _typing.Literal["_radius", b"_radius"]  # noqa: Y015
     _WhichOneofReturnType__random_state: _TypeAlias = _typing.Literal["random_state"]  # noqa: Y015
     _WhichOneofArgType__random_state: _TypeAlias = _typing.Literal["_random_state", b"_random_state"]  # noqa: Y015
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
+    _WhichOneofReturnType__return_train_scores: _TypeAlias = _typing.Literal["return_train_scores"]  # noqa: Y015
+    _WhichOneofArgType__return_train_scores: _TypeAlias = _typing.Literal["_return_train_scores", b"_return_train_scores"]  # noqa: Y015
     _WhichOneofReturnType__scoring_metric: _TypeAlias = _typing.Literal["scoring_metric"]  # noqa: Y015
     _WhichOneofArgType__scoring_metric: _TypeAlias = _typing.Literal["_scoring_metric", b"_scoring_metric"]  # noqa: Y015
     _WhichOneofReturnType__study_name: _TypeAlias = _typing.Literal["study_name"]  # noqa: Y015
     _WhichOneofArgType__study_name: _TypeAlias = _typing.Literal["_study_name", b"_study_name"]  # noqa: Y015
+    _WhichOneofReturnType__try_current_parameters: _TypeAlias = _typing.Literal["try_current_parameters"]  # noqa: Y015
+    _WhichOneofArgType__try_current_parameters: _TypeAlias = _typing.Literal["_try_current_parameters", b"_try_current_parameters"]  # noqa: Y015
     _WhichOneofReturnType__tuning_method: _TypeAlias = _typing.Literal["tuning_method"]  # noqa: Y015
     _WhichOneofArgType__tuning_method: _TypeAlias = _typing.Literal["_tuning_method", b"_tuning_method"]  # noqa: Y015
     _WhichOneofReturnType__validate_only: _TypeAlias = _typing.Literal["validate_only"]  # noqa: Y015
     _WhichOneofArgType__validate_only: _TypeAlias = _typing.Literal["_validate_only", b"_validate_only"]  # noqa: Y015
+    _WhichOneofReturnType__weighted_scoring: _TypeAlias = _typing.Literal["weighted_scoring"]  # noqa: Y015
+    _WhichOneofArgType__weighted_scoring: _TypeAlias = _typing.Literal["_weighted_scoring", b"_weighted_scoring"]  # noqa: Y015
+    _WhichOneofReturnType__worker_class: _TypeAlias = _typing.Literal["worker_class"]  # noqa: Y015
+    _WhichOneofArgType__worker_class: _TypeAlias = _typing.Literal["_worker_class", b"_worker_class"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cv_folds) -> _WhichOneofReturnType__cv_folds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grid_resolution) -> _WhichOneofReturnType__grid_resolution | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_concurrent_trials) -> _WhichOneofReturnType__max_concurrent_trials | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__n_iter) -> _WhichOneofReturnType__n_iter | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__radius) -> _WhichOneofReturnType__radius | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__random_state) -> _WhichOneofReturnType__random_state | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__request_id) -> _WhichOneofReturnType__request_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__return_train_scores) -> _WhichOneofReturnType__return_train_scores | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__scoring_metric) -> _WhichOneofReturnType__scoring_metric | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__study_name) -> _WhichOneofReturnType__study_name | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__try_current_parameters) -> _WhichOneofReturnType__try_current_parameters | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tuning_method) -> _WhichOneofReturnType__tuning_method | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__validate_only) -> _WhichOneofReturnType__validate_only | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weighted_scoring) -> _WhichOneofReturnType__weighted_scoring | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__worker_class) -> _WhichOneofReturnType__worker_class | None: ...
 
 Global___StartTuningRequest: _TypeAlias = StartTuningRequest  # noqa: Y015
 
@@ -204,16 +417,26 @@ class StartCrossValidationRequest(_message.Message):
     RANDOM_STATE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    WORKER_CLASS_FIELD_NUMBER: _builtins.int
+    SPLITTER_FIELD_NUMBER: _builtins.int
+    WEIGHTED_SCORING_FIELD_NUMBER: _builtins.int
+    RETURN_TRAIN_SCORES_FIELD_NUMBER: _builtins.int
     model_run_id: _builtins.str
     """Is the model run to validate."""
     cv_folds: _builtins.int
-    """Is the number of cross-validation folds, ≥ 2. Default 5."""
+    """Is the number of cross-validation folds, ≥ 2; goes with no splitter that says otherwise. Default 5."""
     random_state: _builtins.int
     """Seeds the estimators and the steps. Default 42."""
     request_id: _builtins.str
     """Is a UUID that makes the request safe to repeat: the same id with the same body gives the same answer."""
     validate_only: _builtins.bool
     """Checks the request and returns the plan without creating anything."""
+    worker_class: _builtins.str
+    """Is the class of workers that runs the trial. Default `default`."""
+    weighted_scoring: _builtins.bool
+    """Gives the dataset's weights to the scorers too; it must have a weight column. Default false."""
+    return_train_scores: _builtins.bool
+    """Scores each split's training part too, as scikit-learn's `return_train_score`: what says whether a model overfits. It costs another prediction of most rows per split. Default false."""
     @_builtins.property
     def parameters(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Value]:
         """Sets parameters beside the model run's own; flat JSON values, e.g. {"C": 10}."""
@@ -221,6 +444,10 @@ class StartCrossValidationRequest(_message.Message):
     @_builtins.property
     def scoring_metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Lists scikit-learn scorers, the first of which is the score. Default: accuracy, precision, recall and F1 (weighted for more than two classes or classes not named 0 and 1) for classification; r2, neg_mean_squared_error, neg_mean_absolute_error for regression."""
+
+    @_builtins.property
+    def splitter(self) -> _objective_pb2.Splitter:
+        """Says how rows are split; without it as scikit-learn does for a whole number: stratified folds for classes, plain ones else, neither shuffled."""
 
     def __init__(
         self,
@@ -232,10 +459,14 @@ class StartCrossValidationRequest(_message.Message):
         random_state: _builtins.int | None = ...,
         request_id: _builtins.str | None = ...,
         validate_only: _builtins.bool | None = ...,
+        worker_class: _builtins.str | None = ...,
+        splitter: _objective_pb2.Splitter | None = ...,
+        weighted_scoring: _builtins.bool | None = ...,
+        return_train_scores: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_random_state", b"_random_state", "_request_id", b"_request_id", "_validate_only", b"_validate_only", "cv_folds", b"cv_folds", "random_state", b"random_state", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_random_state", b"_random_state", "_request_id", b"_request_id", "_return_train_scores", b"_return_train_scores", "_validate_only", b"_validate_only", "_weighted_scoring", b"_weighted_scoring", "_worker_class", b"_worker_class", "cv_folds", b"cv_folds", "random_state", b"random_state", "request_id", b"request_id", "return_train_scores", b"return_train_scores", "splitter", b"splitter", "validate_only", b"validate_only", "weighted_scoring", b"weighted_scoring", "worker_class", b"worker_class"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_random_state", b"_random_state", "_request_id", b"_request_id", "_validate_only", b"_validate_only", "cv_folds", b"cv_folds", "model_run_id", b"model_run_id", "parameters", b"parameters", "random_state", b"random_state", "request_id", b"request_id", "scoring_metrics", b"scoring_metrics", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds", "_random_state", b"_random_state", "_request_id", b"_request_id", "_return_train_scores", b"_return_train_scores", "_validate_only", b"_validate_only", "_weighted_scoring", b"_weighted_scoring", "_worker_class", b"_worker_class", "cv_folds", b"cv_folds", "model_run_id", b"model_run_id", "parameters", b"parameters", "random_state", b"random_state", "request_id", b"request_id", "return_train_scores", b"return_train_scores", "scoring_metrics", b"scoring_metrics", "splitter", b"splitter", "validate_only", b"validate_only", "weighted_scoring", b"weighted_scoring", "worker_class", b"worker_class"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cv_folds: _TypeAlias = _typing.Literal["cv_folds"]  # noqa: Y015
     _WhichOneofArgType__cv_folds: _TypeAlias = _typing.Literal["_cv_folds", b"_cv_folds"]  # noqa: Y015
@@ -243,8 +474,14 @@ class StartCrossValidationRequest(_message.Message):
     _WhichOneofArgType__random_state: _TypeAlias = _typing.Literal["_random_state", b"_random_state"]  # noqa: Y015
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
+    _WhichOneofReturnType__return_train_scores: _TypeAlias = _typing.Literal["return_train_scores"]  # noqa: Y015
+    _WhichOneofArgType__return_train_scores: _TypeAlias = _typing.Literal["_return_train_scores", b"_return_train_scores"]  # noqa: Y015
     _WhichOneofReturnType__validate_only: _TypeAlias = _typing.Literal["validate_only"]  # noqa: Y015
     _WhichOneofArgType__validate_only: _TypeAlias = _typing.Literal["_validate_only", b"_validate_only"]  # noqa: Y015
+    _WhichOneofReturnType__weighted_scoring: _TypeAlias = _typing.Literal["weighted_scoring"]  # noqa: Y015
+    _WhichOneofArgType__weighted_scoring: _TypeAlias = _typing.Literal["_weighted_scoring", b"_weighted_scoring"]  # noqa: Y015
+    _WhichOneofReturnType__worker_class: _TypeAlias = _typing.Literal["worker_class"]  # noqa: Y015
+    _WhichOneofArgType__worker_class: _TypeAlias = _typing.Literal["_worker_class", b"_worker_class"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cv_folds) -> _WhichOneofReturnType__cv_folds | None: ...
     @_typing.overload
@@ -252,7 +489,13 @@ class StartCrossValidationRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__request_id) -> _WhichOneofReturnType__request_id | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__return_train_scores) -> _WhichOneofReturnType__return_train_scores | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__validate_only) -> _WhichOneofReturnType__validate_only | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weighted_scoring) -> _WhichOneofReturnType__weighted_scoring | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__worker_class) -> _WhichOneofReturnType__worker_class | None: ...
 
 Global___StartCrossValidationRequest: _TypeAlias = StartCrossValidationRequest  # noqa: Y015
 
