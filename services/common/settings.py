@@ -7,11 +7,17 @@ import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from services.common.redaction import redact
+from services.common.setting_checks import problem_of
+from services.common.setting_ranges import ranges_of
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 PREFIX = "CRESCENDO_"
 
+# Here an empty value says something, elsewhere it is as good as none.
+_MAY_BE_EMPTY = frozenset({"metrics_listen"})
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -26,32 +32,45 @@ def load(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
     """Builds settings from the environment.
 
     A field `store_listen` is read from CRESCENDO_STORE_LISTEN; without the variable, or with an empty
-    one, the field's default holds. Types: str, int, float, bool, `X | None` and tuple[str, ...]
-    (comma-separated). Checks of the class's own go into `__post_init__` as ValueError.
+    one, the field's default holds (an empty CRESCENDO_METRICS_LISTEN turns metrics off). Types: str,
+    int, float, bool, `X | None` and tuple[str, ...] (comma-separated). Addresses, URLs and names are
+    checked by the field's name, numbers by the range they are annotated with; checks of the class's own
+    go into `__post_init__` as ValueError.
 
     Raises:
         SettingsError: values are missing or wrong; the message names each variable, once.
     """
-    hints = get_type_hints(cls)
+    hints, ranges = get_type_hints(cls), ranges_of(cls)
     values: dict[str, Any] = {}
     problems: list[str] = []
+    is_complete = True
     for each in dataclasses.fields(cls):
         name = PREFIX + each.name.upper()
         text = environ.get(name, "").strip()
-        if not text:
+        if not text and each.name in _MAY_BE_EMPTY and name in environ:
+            values[each.name] = ""
+        elif not text:
             if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
                 problems.append(f"{name} must be set")
-            continue
-        try:
-            values[each.name] = _parse(text, hints[each.name])
-        except ValueError as error:
-            problems.append(f"{name}={text!r}: {error}")
-    if not problems:
-        try:
-            return cls(**values)
-        except ValueError as error:
-            problems.append(str(error))
-    raise SettingsError("wrong settings: " + "; ".join(problems))
+                is_complete = False
+        else:
+            try:
+                value = _parse(text, hints[each.name])
+                within = ranges.get(each.name)
+                problem = within.problem(value) if within else problem_of(each.name, value)
+                if problem is not None:
+                    raise ValueError(problem)
+                values[each.name] = value
+            except ValueError as error:
+                problems.append(f"{name}={redact(text)!r}: {error}")
+    try:
+        # Also when something is wrong already: everything is told at once, what is wrong being left out.
+        settings = cls(**values) if is_complete else None
+    except ValueError as error:
+        problems.append(str(error))
+    if problems or settings is None:
+        raise SettingsError("wrong settings: " + "; ".join(problems))
+    return settings
 
 
 def _parse(text: str, hint: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from services.common.convert.pruning import decision_from_proto, decision_to_proto
 from services.common.convert.runs import (
     best_from_proto,
     best_to_proto,
@@ -45,6 +46,7 @@ def event_to_proto(event: Event) -> pb.Event:
     message = payload_to_proto(event.payload)
     message.orchestration_id = event.orchestration_id
     message.sequence = event.sequence
+    message.request_id = event.request_id
     moment = time_to_proto(event.occurred_at)
     if moment is not None:
         message.occurred_at.CopyFrom(moment)
@@ -61,6 +63,7 @@ def event_from_proto(message: pb.Event) -> Event:
         sequence=message.sequence,
         occurred_at=time_from_proto(message.occurred_at) or _EPOCH,
         payload=payload_from_proto(message),
+        request_id=message.request_id,
     )
 
 
@@ -138,6 +141,8 @@ def payload_to_proto(payload: Payload) -> pb.Event:  # noqa: PLR0911 (one return
                     failure=failure_to_proto(payload.failure),
                     tuning_run_id=payload.tuning_run_id,
                     duration_seconds=payload.duration_seconds,
+                    prune_decision=decision_to_proto(payload.prune_decision),
+                    train_scores=payload.train_scores,
                 )
             )
         case BestImproved():
@@ -222,6 +227,8 @@ def payload_from_proto(message: pb.Event) -> Payload:  # noqa: PLR0911, PLR0912 
                 failure=failure_from_proto(finished.failure),
                 tuning_run_id=finished.tuning_run_id,
                 duration_seconds=finished.duration_seconds,
+                prune_decision=decision_from_proto(finished.prune_decision),
+                train_scores=tuple(finished.train_scores),
             )
         case "best_improved":
             best = best_from_proto(message.best_improved.best)

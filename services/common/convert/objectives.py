@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from google.protobuf.duration_pb2 import Duration
 
 from services.common.convert.values import assignment_from_proto, assignment_to_proto
 from services.core.objective import ColumnKind, EvaluationSpec, Step
+from services.core.splitting import Splitter
 from tuning.v1 import objective_pb2 as pb
 
 _COLUMN_KINDS = {
@@ -14,6 +17,15 @@ _COLUMN_KINDS = {
     ColumnKind.NUMERIC: pb.COLUMN_KIND_NUMERIC,
     ColumnKind.CATEGORICAL: pb.COLUMN_KIND_CATEGORICAL,
 }
+_SETTINGS: Final = (
+    "n_splits",
+    "shuffle",
+    "n_repeats",
+    "test_size",
+    "gap",
+    "max_train_rows",
+    "test_rows",
+)
 _KINDS_BY_PROTO = {number: kind for kind, number in _COLUMN_KINDS.items()}
 
 
@@ -31,6 +43,19 @@ def column_kind_from_proto(number: pb.ColumnKind.ValueType) -> ColumnKind:
         return _KINDS_BY_PROTO[number]
     except KeyError:
         raise ValueError(f"{number} is no column kind") from None
+
+
+def splitter_to_proto(splitter: Splitter | None) -> pb.Splitter | None:
+    """Encodes a splitter; None stays absent."""
+    if splitter is None:
+        return None
+    return pb.Splitter(type=splitter.type, **{name: getattr(splitter, name) for name in _SETTINGS})
+
+
+def splitter_from_proto(message: pb.Splitter) -> Splitter:
+    """Decodes a splitter; what is not set is None."""
+    given = {name: getattr(message, name) for name in _SETTINGS if message.HasField(name)}
+    return Splitter(type=message.type, **given)
 
 
 def evaluation_to_proto(spec: EvaluationSpec) -> pb.EvaluationSpec:
@@ -52,6 +77,9 @@ def evaluation_to_proto(spec: EvaluationSpec) -> pb.EvaluationSpec:
         cv_folds=spec.cv_folds,
         metrics=spec.metrics,
         random_state=spec.random_state,
+        splitter=splitter_to_proto(spec.splitter),
+        weighted_scoring=spec.weighted_scoring,
+        return_train_scores=spec.return_train_scores,
     )
     if spec.trial_timeout_seconds is not None:
         limit = Duration()
@@ -84,4 +112,7 @@ def evaluation_from_proto(message: pb.EvaluationSpec) -> EvaluationSpec:
             if message.HasField("trial_timeout")
             else None
         ),
+        splitter=splitter_from_proto(message.splitter) if message.HasField("splitter") else None,
+        weighted_scoring=message.weighted_scoring,
+        return_train_scores=message.return_train_scores,
     )

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from services.common.convert.budgets import budget_from_proto, budget_to_proto
 from services.common.convert.objectives import evaluation_from_proto, evaluation_to_proto
+from services.common.convert.pruning import pruning_from_proto, pruning_to_proto
+from services.common.convert.selections import selection_from_proto, selection_to_proto
 from services.common.convert.spaces import space_from_proto, space_to_proto
-from services.core.plan import Plan, RequestKey, StagePlan, TuningRunPlan
+from services.common.convert.start_points import (
+    start_points_from_proto,
+    start_points_to_proto,
+)
+from services.common.convert.stopping import stopping_from_proto, stopping_to_proto
+from services.core.plan import (
+    DEFAULT_EXPLORE,
+    DEFAULT_WORKER_CLASS,
+    Plan,
+    RequestKey,
+    StagePlan,
+    TuningRunPlan,
+)
+from services.core.refinement_rules import FIXED
 from tuning.v1 import plan_service_pb2 as pb
 
 
@@ -32,6 +48,9 @@ def tuning_run_plan_to_proto(plan: TuningRunPlan) -> pb.TuningRunPlan:
         planned_trials=plan.planned_trials,
         total_combinations=plan.total_combinations,
         evaluation=evaluation_to_proto(plan.evaluation),
+        stopping=stopping_to_proto(plan.stopping),
+        pruning=pruning_to_proto(plan.pruning),
+        start=start_points_to_proto(plan.start),
     )
 
 
@@ -47,6 +66,9 @@ def tuning_run_plan_from_proto(message: pb.TuningRunPlan) -> TuningRunPlan:
             message.total_combinations if message.HasField("total_combinations") else None
         ),
         evaluation=evaluation_from_proto(message.evaluation),
+        stopping=stopping_from_proto(message.stopping),
+        pruning=pruning_from_proto(message.pruning) if message.HasField("pruning") else None,
+        start=start_points_from_proto(message.start),
     )
 
 
@@ -57,6 +79,8 @@ def stage_plan_to_proto(plan: StagePlan) -> pb.StagePlan:
         tuning_runs=[tuning_run_plan_to_proto(each) for each in plan.tuning_runs],
         max_active_tuning_runs=plan.max_active_tuning_runs,
         refinement_factor=plan.refinement_factor,
+        refinement=plan.refinement,
+        explore=plan.explore,
     )
 
 
@@ -69,6 +93,8 @@ def stage_plan_from_proto(message: pb.StagePlan) -> StagePlan:
         refinement_factor=(
             message.refinement_factor if message.HasField("refinement_factor") else None
         ),
+        refinement=message.refinement or FIXED,
+        explore=message.explore if message.HasField("explore") else DEFAULT_EXPLORE,
     )
 
 
@@ -87,6 +113,11 @@ def plan_to_proto(
         random_state=plan.random_state,
         max_concurrent_trials=plan.max_concurrent_trials,
         notices=plan.notices,
+        budget=budget_to_proto(plan.budget),
+        priority=plan.priority,
+        worker_class=plan.worker_class,
+        stopping=stopping_to_proto(plan.stopping),
+        selection=selection_to_proto(plan.selection),
     )
 
 
@@ -101,4 +132,9 @@ def plan_from_proto(message: pb.CreateOrchestrationRequest) -> Plan:
         random_state=message.random_state,
         max_concurrent_trials=message.max_concurrent_trials,
         notices=tuple(message.notices),
+        budget=budget_from_proto(message.budget),
+        priority=message.priority,
+        worker_class=message.worker_class or DEFAULT_WORKER_CLASS,
+        stopping=stopping_from_proto(message.stopping),
+        selection=selection_from_proto(message.selection),
     )

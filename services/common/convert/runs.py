@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+from services.common.convert.budgets import (
+    budget_from_proto,
+    budget_to_proto,
+    budget_use_from_proto,
+    budget_use_to_proto,
+)
+from services.common.convert.objectives import splitter_from_proto, splitter_to_proto
+from services.common.convert.pruning import pruning_from_proto, pruning_to_proto
+from services.common.convert.selections import selection_from_proto, selection_to_proto
 from services.common.convert.spaces import space_from_proto, space_to_proto
+from services.common.convert.start_points import (
+    start_points_from_proto,
+    start_points_to_proto,
+)
+from services.common.convert.stopping import stopping_from_proto, stopping_to_proto
 from services.common.convert.times import time_from_proto, time_to_proto
 from services.common.convert.values import assignment_from_proto, assignment_to_proto
-from services.core.plan import LifecycleState
-from services.core.run import BestTrial, Orchestration, Stage, Timings, TrialCounts, TuningRun
+from services.core.plan import DEFAULT_WORKER_CLASS, LifecycleState
+from services.core.refinement_rules import FIXED
+from services.core.run import (
+    BaselineTrial,
+    BestTrial,
+    Orchestration,
+    Stage,
+    Timings,
+    TrialCounts,
+    TuningRun,
+)
 from tuning.v1 import orchestration_pb2 as pb
 
 _STATES = {each: pb.LifecycleState.Value(f"LIFECYCLE_STATE_{each.name}") for each in LifecycleState}
@@ -110,6 +133,28 @@ def timings_from_proto(message: pb.Timings) -> Timings:
     )
 
 
+def baseline_to_proto(run: TuningRun) -> pb.BaselineTrial | None:
+    """Encodes the baseline of a tuning run, with the improvement over it; None stays absent."""
+    if run.baseline is None:
+        return None
+    return pb.BaselineTrial(
+        trial_number=run.baseline.trial_number,
+        score=run.baseline.score,
+        improvement=run.improvement,
+    )
+
+
+def baseline_from_proto(message: pb.TuningRun) -> BaselineTrial | None:
+    """Decodes the baseline of a tuning run."""
+    if not message.HasField("baseline"):
+        return None
+    baseline = message.baseline
+    return BaselineTrial(
+        trial_number=baseline.trial_number,
+        score=baseline.score if baseline.HasField("score") else None,
+    )
+
+
 def tuning_run_to_proto(run: TuningRun) -> pb.TuningRun:
     """Encodes a tuning run."""
     return pb.TuningRun(
@@ -133,6 +178,12 @@ def tuning_run_to_proto(run: TuningRun) -> pb.TuningRun:
         metrics=run.metrics,
         cv_folds=run.cv_folds,
         random_state=run.random_state,
+        splitter=splitter_to_proto(run.splitter),
+        stopping=stopping_to_proto(run.stopping),
+        pruning=pruning_to_proto(run.pruning),
+        fits_saved=run.fits_saved,
+        start=start_points_to_proto(run.start),
+        baseline=baseline_to_proto(run),
     )
 
 
@@ -161,6 +212,12 @@ def tuning_run_from_proto(message: pb.TuningRun) -> TuningRun:
         metrics=tuple(message.metrics),
         cv_folds=message.cv_folds,
         random_state=message.random_state,
+        splitter=splitter_from_proto(message.splitter) if message.HasField("splitter") else None,
+        stopping=stopping_from_proto(message.stopping),
+        pruning=pruning_from_proto(message.pruning) if message.HasField("pruning") else None,
+        fits_saved=message.fits_saved,
+        start=start_points_from_proto(message.start),
+        baseline=baseline_from_proto(message),
     )
 
 
@@ -178,6 +235,8 @@ def stage_to_proto(stage: Stage) -> pb.Stage:
         tuning_runs=[tuning_run_to_proto(each) for each in stage.tuning_runs],
         max_active_tuning_runs=stage.max_active_tuning_runs,
         refinement_factor=stage.refinement_factor,
+        refinement="" if stage.refinement_factor is None else stage.refinement,
+        explore=stage.explore,
     )
 
 
@@ -197,6 +256,8 @@ def stage_from_proto(message: pb.Stage) -> Stage:
         refinement_factor=(
             message.refinement_factor if message.HasField("refinement_factor") else None
         ),
+        refinement=message.refinement or FIXED,
+        explore=message.explore,
     )
 
 
@@ -219,6 +280,13 @@ def orchestration_to_proto(orchestration: Orchestration) -> pb.Orchestration:
         cv_folds=orchestration.cv_folds,
         random_state=orchestration.random_state,
         max_concurrent_trials=orchestration.max_concurrent_trials,
+        budget=budget_to_proto(orchestration.budget),
+        used=budget_use_to_proto(orchestration.used),
+        priority=orchestration.priority,
+        worker_class=orchestration.worker_class,
+        first_sequence=orchestration.first_sequence,
+        stopping=stopping_to_proto(orchestration.stopping),
+        selection=selection_to_proto(orchestration.selection),
     )
 
 
@@ -240,4 +308,11 @@ def orchestration_from_proto(message: pb.Orchestration) -> Orchestration:
         cv_folds=message.cv_folds,
         random_state=message.random_state,
         max_concurrent_trials=message.max_concurrent_trials,
+        budget=budget_from_proto(message.budget),
+        used=budget_use_from_proto(message.used),
+        priority=message.priority,
+        worker_class=message.worker_class or DEFAULT_WORKER_CLASS,
+        first_sequence=message.first_sequence or 1,
+        stopping=stopping_from_proto(message.stopping),
+        selection=selection_from_proto(message.selection),
     )

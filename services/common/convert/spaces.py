@@ -9,22 +9,37 @@ from services.common.convert.values import (
     values_to_proto,
 )
 from services.core.refinement import ParameterRefinement, Refinement
+from services.core.refinement_rules import FIXED
 from services.core.space import (
     Choices,
+    Condition,
+    Constraint,
     Domain,
     Fixed,
     FloatRange,
     Grid,
     IntRange,
+    Ordered,
     Parameter,
     SearchSpace,
+    SumToOne,
 )
 from tuning.v1 import search_space_pb2 as pb
 
 
 def parameter_to_proto(parameter: Parameter) -> pb.Parameter:
     """Encodes one parameter."""
-    message = pb.Parameter(name=parameter.name, specials=values_to_proto(parameter.specials))
+    conditions = [
+        pb.Condition(parent=each.parent, values=values_to_proto(each.values))
+        for each in parameter.conditions
+    ]
+    message = pb.Parameter(
+        name=parameter.name,
+        specials=values_to_proto(parameter.specials),
+        condition=conditions[0] if conditions else None,
+        further_conditions=conditions[1:],
+        is_step=parameter.is_step,
+    )
     domain = parameter.domain
     match domain:
         case FloatRange():
@@ -40,7 +55,9 @@ def parameter_to_proto(parameter: Parameter) -> pb.Parameter:
         case Fixed():
             message.fixed.CopyFrom(value_to_proto(domain.value))
         case Grid():
-            message.grid.CopyFrom(pb.ValueList(values=values_to_proto(domain.values)))
+            message.grid.CopyFrom(
+                pb.ValueList(values=values_to_proto(domain.values), log=domain.log)
+            )
     return message
 
 
@@ -53,7 +70,36 @@ def parameter_from_proto(message: pb.Parameter) -> Parameter:
         name=message.name,
         domain=_domain_from_proto(message),
         specials=values_from_proto(message.specials),
+        conditions=conditions_from_proto(message),
+        is_step=message.is_step,
     )
+
+
+def conditions_from_proto(message: pb.Parameter) -> tuple[Condition, ...]:
+    """Decodes when a parameter is active; nothing for always."""
+    first = [message.condition] if message.HasField("condition") else []
+    return tuple(
+        Condition(parent=each.parent, values=values_from_proto(each.values))
+        for each in (*first, *message.further_conditions)
+    )
+
+
+def constraint_from_proto(message: pb.Constraint) -> Constraint | None:
+    """Decodes a constraint; None when the message says nothing."""
+    match message.WhichOneof("kind"):
+        case "sum_to_one":
+            return SumToOne(names=tuple(message.sum_to_one.names))
+        case "ordered":
+            return Ordered(names=tuple(message.ordered.names))
+        case _:
+            return None
+
+
+def _constraint_to_proto(constraint: Constraint) -> pb.Constraint:
+    group = pb.ParameterGroup(names=constraint.names)
+    if isinstance(constraint, SumToOne):
+        return pb.Constraint(sum_to_one=group)
+    return pb.Constraint(ordered=group)
 
 
 def _domain_from_proto(message: pb.Parameter) -> Domain:
@@ -79,19 +125,36 @@ def _domain_from_proto(message: pb.Parameter) -> Domain:
         case "fixed":
             return Fixed(value=value_from_proto(message.fixed))
         case "grid":
-            return Grid(values=values_from_proto(message.grid.values))
+            return grid_from_message(message.grid)
         case _:
             raise ValueError(f"parameter {message.name!r} has no domain")
 
 
+def grid_from_message(message: pb.ValueList) -> Grid:
+    """Decodes a grid's values and scale."""
+    return Grid(
+        values=values_from_proto(message.values),
+        log=message.log if message.HasField("log") else None,
+    )
+
+
 def space_to_proto(space: SearchSpace) -> pb.SearchSpace:
     """Encodes a space."""
-    return pb.SearchSpace(parameters=[parameter_to_proto(each) for each in space.parameters])
+    return pb.SearchSpace(
+        parameters=[parameter_to_proto(each) for each in space.parameters],
+        constraints=[_constraint_to_proto(each) for each in space.constraints],
+        alternatives=[space_to_proto(each) for each in space.alternatives],
+    )
 
 
 def space_from_proto(message: pb.SearchSpace) -> SearchSpace:
     """Decodes a space."""
-    return SearchSpace(parameters=tuple(parameter_from_proto(each) for each in message.parameters))
+    constraints = (constraint_from_proto(each) for each in message.constraints)
+    return SearchSpace(
+        parameters=tuple(parameter_from_proto(each) for each in message.parameters),
+        constraints=tuple(each for each in constraints if each is not None),
+        alternatives=tuple(space_from_proto(each) for each in message.alternatives),
+    )
 
 
 def refinement_to_proto(refinement: Refinement) -> pb.Refinement:
@@ -111,12 +174,14 @@ def refinement_to_proto(refinement: Refinement) -> pb.Refinement:
                 after=parameter_to_proto(each.after),
                 rule=each.rule,
                 explanation=each.explanation,
+                effective_factor=each.effective_factor,
             )
             for each in refinement.parameters
         ],
         space_before=space_to_proto(refinement.space_before),
         space_after=space_to_proto(refinement.space_after),
         summary=refinement.summary,
+        rule=refinement.rule,
     )
 
 
@@ -137,10 +202,15 @@ def refinement_from_proto(message: pb.Refinement) -> Refinement:
                 after=parameter_from_proto(each.after),
                 rule=each.rule,
                 explanation=each.explanation,
+                effective_factor=(
+                    each.effective_factor if each.HasField("effective_factor") else None
+                ),
             )
             for each in message.parameters
         ),
         space_before=space_from_proto(message.space_before),
         space_after=space_from_proto(message.space_after),
         summary=message.summary,
+        # Records from before there was another.
+        rule=message.rule or FIXED,
     )

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.common.convert.pruning import decision_from_proto, decision_to_proto
 from services.common.convert.times import time_from_proto, time_to_proto
 from services.common.convert.values import assignment_from_proto, assignment_to_proto
+from services.core.early_stopping import final_rounds
+from services.core.intervals import (
+    IntervalMethod,
+    ScoreInterval,
+    SplitFacts,
+    score_intervals,
+)
 from services.core.statistics import summarise
 from services.core.trial import (
     Failure,
@@ -23,6 +31,12 @@ from tuning.v1 import trial_pb2 as pb
 _STATES = {each: pb.TrialState.Value(f"TRIAL_STATE_{each.name}") for each in TrialState}
 _STATES_BY_PROTO = {number: each for each, number in _STATES.items()}
 _KINDS = {each: pb.FailureKind.Value(f"FAILURE_KIND_{each.name}") for each in FailureKind}
+_METHODS = {
+    IntervalMethod.NONE: objective_pb2.INTERVAL_METHOD_UNSPECIFIED,
+    IntervalMethod.CORRECTED_T: objective_pb2.INTERVAL_METHOD_CORRECTED_T,
+    IntervalMethod.CORRECTED_T_HEURISTIC: objective_pb2.INTERVAL_METHOD_CORRECTED_T_HEURISTIC,
+}
+_METHODS_BY_PROTO = {number: each for each, number in _METHODS.items()}
 _KINDS_BY_PROTO = {number: each for each, number in _KINDS.items()}
 
 
@@ -69,12 +83,65 @@ def failure_from_proto(message: pb.TrialFailure) -> Failure | None:
 def scores_to_proto(metrics: Sequence[SplitScores]) -> list[objective_pb2.MetricScores]:
     """Encodes raw split scores, without derived figures."""
     return [
-        objective_pb2.MetricScores(metric=each.metric, split_scores=each.scores) for each in metrics
+        objective_pb2.MetricScores(
+            metric=each.metric, split_scores=each.scores, train_scores=each.train_scores
+        )
+        for each in metrics
     ]
 
 
-def summarised_scores_to_proto(metrics: Sequence[SplitScores]) -> list[objective_pb2.MetricScores]:
-    """Encodes split scores with mean, standard deviation, median, minimum and maximum."""
+def splits_to_proto(splits: Sequence[SplitFacts]) -> list[objective_pb2.SplitFacts]:
+    """Encodes what splits took."""
+    return [
+        objective_pb2.SplitFacts(
+            train_rows=each.train_rows,
+            test_rows=each.test_rows,
+            fit_seconds=each.fit_seconds,
+            score_seconds=each.score_seconds,
+            best_rounds=each.best_rounds,
+            optimistic=each.optimistic,
+        )
+        for each in splits
+    ]
+
+
+def splits_from_proto(messages: Sequence[objective_pb2.SplitFacts]) -> tuple[SplitFacts, ...]:
+    """Decodes what splits took."""
+    return tuple(
+        SplitFacts(
+            train_rows=each.train_rows,
+            test_rows=each.test_rows,
+            fit_seconds=each.fit_seconds,
+            score_seconds=each.score_seconds,
+            best_rounds=each.best_rounds if each.HasField("best_rounds") else None,
+            optimistic=each.optimistic,
+        )
+        for each in messages
+    )
+
+
+def interval_method_to_proto(method: IntervalMethod) -> objective_pb2.IntervalMethod.ValueType:
+    """Encodes how intervals come about."""
+    return _METHODS[method]
+
+
+def interval_method_from_proto(number: objective_pb2.IntervalMethod.ValueType) -> IntervalMethod:
+    """Decodes how intervals come about; a method this version does not know gives none."""
+    return _METHODS_BY_PROTO.get(number, IntervalMethod.NONE)
+
+
+def intervals_to_proto(intervals: Sequence[ScoreInterval]) -> list[objective_pb2.ScoreInterval]:
+    """Encodes intervals around a mean."""
+    return [
+        objective_pb2.ScoreInterval(level=each.level, low=each.low, high=each.high)
+        for each in intervals
+    ]
+
+
+def summarised_scores_to_proto(
+    metrics: Sequence[SplitScores], splits: Sequence[SplitFacts], method: IntervalMethod
+) -> list[objective_pb2.MetricScores]:
+    """Encodes split scores with mean, deviation, median, minimum, maximum and intervals."""
     messages = scores_to_proto(metrics)
     for message, each in zip(messages, metrics, strict=True):
         if not each.scores:
@@ -84,6 +151,12 @@ def summarised_scores_to_proto(metrics: Sequence[SplitScores]) -> list[objective
             figure = getattr(summary, name)
             if figure is not None:
                 setattr(message, name, figure)
+        message.intervals.extend(intervals_to_proto(score_intervals(each.scores, splits, method)))
+        trained = summarise(each.train_scores)
+        if trained.mean is not None:
+            message.train_mean = trained.mean
+        if trained.std is not None:
+            message.train_std = trained.std
     return messages
 
 
@@ -92,7 +165,12 @@ def scores_from_proto(
 ) -> tuple[SplitScores, ...]:
     """Decodes split scores."""
     return tuple(
-        SplitScores(metric=each.metric, scores=tuple(each.split_scores)) for each in messages
+        SplitScores(
+            metric=each.metric,
+            scores=tuple(each.split_scores),
+            train_scores=tuple(each.train_scores),
+        )
+        for each in messages
     )
 
 
@@ -120,6 +198,9 @@ def trial_result_to_proto(result: TrialResult) -> trial_service_pb2.TrialResult:
         fit_seconds=result.fit_seconds,
         score_seconds=result.score_seconds,
         duration_seconds=result.duration_seconds,
+        prune_decision=decision_to_proto(result.prune_decision),
+        splits=splits_to_proto(result.splits),
+        interval_method=interval_method_to_proto(result.interval_method),
     )
 
 
@@ -133,6 +214,9 @@ def trial_result_from_proto(message: trial_service_pb2.TrialResult) -> TrialResu
         fit_seconds=message.fit_seconds,
         score_seconds=message.score_seconds,
         duration_seconds=message.duration_seconds,
+        prune_decision=decision_from_proto(message.prune_decision),
+        splits=splits_from_proto(message.splits),
+        interval_method=interval_method_from_proto(message.interval_method),
     )
 
 
@@ -173,7 +257,12 @@ def trial_to_proto(trial: Trial) -> pb.Trial:
         suggestion_index=trial.suggestion_index,
         suggested_at_sequence=trial.suggested_at_sequence,
         score=trial.score,
-        metrics=summarised_scores_to_proto(trial.metrics),
+        metrics=summarised_scores_to_proto(
+            trial.metrics,
+            trial.splits,
+            # A mean over part of the splits is no score, and has no interval.
+            trial.interval_method if trial.state is TrialState.SUCCEEDED else IntervalMethod.NONE,
+        ),
         failure=failure_to_proto(trial.failure),
         worker=trial.worker,
         fit_seconds=trial.fit_seconds,
@@ -181,7 +270,17 @@ def trial_to_proto(trial: Trial) -> pb.Trial:
         queued_at=time_to_proto(trial.queued_at),
         started_at=time_to_proto(trial.started_at),
         finished_at=time_to_proto(trial.finished_at),
+        prune_decision=decision_to_proto(trial.prune_decision),
+        splits=splits_to_proto(trial.splits),
+        interval_method=interval_method_to_proto(trial.interval_method),
+        final_rounds=_final_rounds(trial),
+        optimistic=any(each.optimistic for each in trial.splits),
     )
+
+
+def _final_rounds(trial: Trial) -> int | None:
+    rounds = [each.best_rounds for each in trial.splits if each.best_rounds is not None]
+    return final_rounds(rounds) if rounds and trial.state is TrialState.SUCCEEDED else None
 
 
 def trial_from_proto(message: pb.Trial) -> Trial:
@@ -207,4 +306,7 @@ def trial_from_proto(message: pb.Trial) -> Trial:
         queued_at=time_from_proto(message.queued_at),
         started_at=time_from_proto(message.started_at),
         finished_at=time_from_proto(message.finished_at),
+        prune_decision=decision_from_proto(message.prune_decision),
+        splits=splits_from_proto(message.splits),
+        interval_method=interval_method_from_proto(message.interval_method),
     )

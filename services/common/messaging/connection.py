@@ -48,6 +48,11 @@ class KeptConnection:
         if self._connected.is_set():
             asyncio.get_running_loop().call_soon(listener)
 
+    def announce(self) -> None:
+        """Calls all listeners: what was published before may be gone."""
+        for listener in tuple(self._listeners):
+            listener()
+
     @property
     def is_connected(self) -> bool:
         """Whether a connection stands now, as far as is known."""
@@ -71,9 +76,9 @@ class KeptConnection:
         return channel
 
     @asynccontextmanager
-    async def channel(self) -> AsyncIterator[AbstractChannel]:
+    async def channel(self, **options: Any) -> AsyncIterator[AbstractChannel]:
         """Opens a channel for a call that may break it, and closes it afterwards."""
-        channel = await self.open_channel()
+        channel = await self.open_channel(**options)
         try:
             yield channel
         finally:
@@ -92,6 +97,7 @@ class KeptConnection:
                     "RabbitMQ cannot be reached; trying again",
                     connection=self._name,
                     error=str(error),
+                    limit_seconds=10,
                 )
                 # Jitter keeps a fleet from knocking in step; it is no secret.
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311
@@ -102,10 +108,9 @@ class KeptConnection:
                 self._connection = connection
                 self._connected.set()
                 logger.info("RabbitMQ connected", connection=self._name)
-                for listener in tuple(self._listeners):
-                    listener()
+                self.announce()
                 await broken.wait()
-                logger.warning("RabbitMQ connection lost", connection=self._name)
+                logger.warning("RabbitMQ connection lost", connection=self._name, limit_seconds=10)
             finally:
                 self._connected.clear()
                 self._connection = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -17,6 +17,7 @@ from services.common.messaging.connection import (
     close_quietly,
 )
 from services.common.messaging.port import Disposition, Handler
+from services.common.vitals import Vitals
 from services.core.errors import Unavailable
 
 logger = structlog.get_logger()
@@ -34,12 +35,14 @@ async def consuming(
     prefetch: int,
     handler: Handler,
     idle_check_seconds: float,
+    vitals: Vitals,
 ) -> AsyncIterator[None]:
     """Consumes while the context is entered.
 
     Args:
         declare: makes the queue if it does not exist.
         idle_check_seconds: how long nothing may arrive before the consumer is doubted.
+        vitals: is told when consuming fails for a reason nobody foresaw, again and again.
     """
     consumer = _Consumer(
         connection,
@@ -49,13 +52,11 @@ async def consuming(
         handler=handler,
         idle=idle_check_seconds,
     )
-    task = asyncio.create_task(consumer.run(), name=f"consume {queue}")
+    task = vitals.keep(f"consume {queue}", consumer.run)
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await task.stop()
 
 
 class _Consumer:
@@ -92,7 +93,12 @@ class _Consumer:
                         # Closing is what sends messages without an ack back to the queue.
                         await close_quietly(channel)
                 except _CONSUME_ERRORS as error:
-                    logger.warning("consumer interrupted", queue=self._queue, error=str(error))
+                    logger.warning(
+                        "consumer interrupted",
+                        queue=self._queue,
+                        error=str(error),
+                        limit_seconds=10,
+                    )
                 await asyncio.sleep(_REOPEN_SECONDS)
         finally:
             await self._cancel_handlers()

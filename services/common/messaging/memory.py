@@ -55,6 +55,11 @@ class MemoryBroker:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has not been closed."""
+        return not self._closed
+
     async def declare(self, worker_class: str) -> None:
         """Makes the queue of a worker class."""
         self._queue(worker_class)

@@ -28,6 +28,11 @@ class Broker(Protocol):
     store, which is why every connect is announced to listeners.
     """
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether messages can be published and consumed now, as far as is known."""
+        ...
+
     async def declare(self, worker_class: str) -> None:
         """Makes the queue of a worker class, and the place for its dead letters; idempotent.
 

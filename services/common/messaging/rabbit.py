@@ -8,20 +8,17 @@ from contextlib import AbstractAsyncContextManager
 from typing import Self
 
 import structlog
-from aio_pika import DeliveryMode, ExchangeType, Message
-from aio_pika.abc import AbstractChannel
-from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
+from aio_pika import ExchangeType
+from aio_pika.exceptions import ChannelNotFoundEntity
 
 from services.common.messaging.connection import KeptConnection, broker_call, close_quietly
 from services.common.messaging.consumer import consuming
+from services.common.messaging.lane import Lane
 from services.common.messaging.port import Handler
 from services.common.messaging.topology import Topology
-from services.core.errors import Unavailable
+from services.common.vitals import Vitals, VitalTask
 
 logger = structlog.get_logger()
-
-# Confirms come at about 1,300/s one by one and 10,000/s with a hundred under way.
-_PUBLISHES_IN_FLIGHT = 256
 
 
 class RabbitBroker:
@@ -33,30 +30,38 @@ class RabbitBroker:
     """
 
     def __init__(
-        self, url: str, topology: Topology | None = None, *, idle_check_seconds: float = 15.0
+        self,
+        url: str,
+        topology: Topology | None = None,
+        *,
+        idle_check_seconds: float = 15.0,
+        vitals: Vitals | None = None,
     ) -> None:
+        self._vitals = vitals or Vitals()
         self._topology = topology or Topology()
         self._idle_check_seconds = idle_check_seconds
         self._publishing = KeptConnection(url, name="publish")
         self._consuming = KeptConnection(url, name="consume")
-        self._channel: AbstractChannel | None = None
-        self._channel_lock = asyncio.Lock()
-        self._in_flight = asyncio.Semaphore(_PUBLISHES_IN_FLIGHT)
-        self._declared: set[str] = set()
-        self._runs: tuple[asyncio.Task[None], ...] = ()
+        self._lanes: dict[str, Lane] = {}
+        self._runs: tuple[VitalTask, ...] = ()
         # First of all listeners: what they publish must not trust declarations of the connection before.
         self._publishing.add_listener(self._forget)
 
     async def __aenter__(self) -> Self:
         if not self._runs:
             self._runs = tuple(
-                asyncio.create_task(each.run(), name="rabbit-connection")
-                for each in (self._publishing, self._consuming)
+                self._vitals.keep(f"rabbit-{name}", each.run)
+                for name, each in (("publish", self._publishing), ("consume", self._consuming))
             )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether both connections stand."""
+        return self._publishing.is_connected and self._consuming.is_connected
 
     async def declare(self, worker_class: str) -> None:
         """Makes the queue of a worker class unless it exists, with whatever arguments."""
@@ -65,24 +70,11 @@ class RabbitBroker:
             # An upgrade may change arguments: a queue that is there is used as it is.
             if await self._count(queue) is None:
                 await self._declare(queue)
-        self._declared.add(worker_class)
+        self._lane(worker_class).trust()
 
     async def publish(self, worker_class: str, bodies: Sequence[bytes]) -> list[bool]:
-        """Publishes with many confirms under way."""
-        if worker_class not in self._declared:
-            await self.declare(worker_class)
-        channel = await self._publish_channel()
-        # Confirms of a connection that breaks may come back as cancellations of the publish alone.
-        results = await asyncio.gather(
-            *(self._publish_one(channel, worker_class, body) for body in bodies),
-            return_exceptions=True,
-        )
-        confirmed: list[bool] = []
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
-                raise result
-            confirmed.append(result is True)
-        return confirmed
+        """Publishes with many confirms under way; one queue never waits for another."""
+        return await self._lane(worker_class).publish(bodies)
 
     def consume(
         self, worker_class: str, *, prefetch: int, handler: Handler
@@ -95,6 +87,7 @@ class RabbitBroker:
             prefetch=prefetch,
             handler=handler,
             idle_check_seconds=self._idle_check_seconds,
+            vitals=self._vitals,
         )
 
     async def depth(self, worker_class: str) -> int:
@@ -112,44 +105,22 @@ class RabbitBroker:
     async def close(self) -> None:
         """Closes both connections."""
         runs, self._runs = self._runs, ()
-        pending = set(runs)
-        while pending:
-            # Again each second: the library may take a cancellation for a broken connection.
-            for run in pending:
-                run.cancel()
-            _, pending = await asyncio.wait(pending, timeout=1.0)
+        await asyncio.gather(*(run.stop(again_seconds=1.0) for run in runs))
 
     def _forget(self) -> None:
-        self._declared.clear()
-        self._channel = None
+        for lane in self._lanes.values():
+            lane.forget()
 
-    async def _publish_channel(self) -> AbstractChannel:
-        async with self._channel_lock:
-            if self._channel is None or self._channel.is_closed:
-                self._channel = await self._publishing.open_channel(
-                    publisher_confirms=True, on_return_raises=True
-                )
-            return self._channel
-
-    async def _publish_one(self, channel: AbstractChannel, worker_class: str, body: bytes) -> bool:
-        message = Message(body, delivery_mode=DeliveryMode.PERSISTENT)
-        queue = self._topology.trial_queue(worker_class)
-        async with self._in_flight:
-            try:
-                async with broker_call("publishing"):
-                    try:
-                        await channel.default_exchange.publish(
-                            message, routing_key=queue, mandatory=True
-                        )
-                    except PublishError:
-                        # The queue is gone: the next publish declares it anew.
-                        self._declared.discard(worker_class)
-                        logger.warning("message was returned: no such queue", queue=queue)
-                        return False
-            except Unavailable as error:
-                logger.warning("message was not confirmed", queue=queue, error=str(error))
-                return False
-        return True
+    def _lane(self, worker_class: str) -> Lane:
+        lane = self._lanes.get(worker_class)
+        if lane is None:
+            lane = self._lanes[worker_class] = Lane(
+                self._topology.trial_queue(worker_class),
+                publishing=self._publishing,
+                other=self._consuming,
+                declare=lambda: self.declare(worker_class),
+            )
+        return lane
 
     async def _declare(self, queue: str) -> None:
         topology = self._topology

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+from services.core.queue_naming import problem_of_queue_name, shown_queue_name
 
 VERSION = "v1"
 
@@ -64,7 +63,5 @@ class Topology:
 
 
 def _check(name: str, what: str) -> None:
-    if not _NAME.match(name):
-        raise ValueError(
-            f"{what} {name!r}: use 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first"
-        )
+    if (problem := problem_of_queue_name(name)) is not None:
+        raise ValueError(f"{what} {shown_queue_name(name)}: {problem}")

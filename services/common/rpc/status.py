@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
@@ -12,11 +13,13 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
+from services.common.redaction import redact
 from services.core.errors import (
     AlreadyExists,
     Conflict,
     CrescendoError,
     CursorOutOfRange,
+    DeadlinePassed,
     Exhausted,
     FieldViolation,
     InvalidRequest,
@@ -24,6 +27,8 @@ from services.core.errors import (
     Unavailable,
     WrongState,
 )
+
+logger = structlog.get_logger()
 
 DOMAIN = "crescendo"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -44,8 +49,18 @@ _CODES: dict[type[CrescendoError], StatusCode] = {
     CursorOutOfRange: StatusCode.OUT_OF_RANGE,
     Exhausted: StatusCode.RESOURCE_EXHAUSTED,
     Unavailable: StatusCode.UNAVAILABLE,
+    DeadlinePassed: StatusCode.DEADLINE_EXCEEDED,
 }
 _KINDS = {code: kind for kind, code in _CODES.items()}
+# Of calls that ended on the way. The transport's own texts name addresses inside the installation.
+_ON_THE_WAY = {
+    StatusCode.UNAVAILABLE: "{peer} cannot be reached now; retry",
+    StatusCode.DEADLINE_EXCEEDED: "{peer} did not answer in time; retry",
+    StatusCode.CANCELLED: "the call to {peer} was broken off; retry",
+    StatusCode.RESOURCE_EXHAUSTED: "the call was too large on its way to {peer} or back",
+    StatusCode.UNIMPLEMENTED: "{peer} does not know this call: it runs another version",
+}
+_ON_THE_WAY_OTHERWISE = "the call to {peer} ended with {code}"
 
 
 def status_code(error: CrescendoError) -> StatusCode:
@@ -58,11 +73,17 @@ def status_code(error: CrescendoError) -> StatusCode:
 
 def to_status(error: CrescendoError) -> Status:
     """Makes a google.rpc.Status with ErrorInfo and, where they apply, BadRequest and RetryInfo."""
-    details = [ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
+    info = ErrorInfo(
+        reason=error.reason,
+        domain=DOMAIN,
+        metadata={
+            _encodable(key): _encodable(redact(value)) for key, value in error.metadata.items()
+        },
+    )
     status = Status(
         code=_number(status_code(error)),
         message=_clip(error.message, _MAX_MESSAGE),
-        details=[_pack(each) for each in details],
+        details=[_pack(info)],
     )
     if isinstance(error, InvalidRequest):
         status.details.append(_pack(_bad_request(error.violations)))
@@ -73,13 +94,29 @@ def to_status(error: CrescendoError) -> Status:
     return status
 
 
-def from_rpc_error(error: AioRpcError) -> CrescendoError:
+def hidden_status(error_id: str) -> Status:
+    """Makes the status of an error whose text may hold internals: clients get an id to quote."""
+    info = ErrorInfo(reason=CrescendoError.reason, domain=DOMAIN, metadata={"error_id": error_id})
+    return Status(
+        code=_number(StatusCode.INTERNAL),
+        message=f"internal error {error_id}: the server's log has the details under this id",
+        details=[_pack(info)],
+    )
+
+
+def from_rpc_error(error: AioRpcError, *, peer: str = "the service") -> CrescendoError:
     """Makes the error a server raised from what its client received.
 
+    A status that no service of ours made (by a transport, a proxy) is told in words of ours, since it
+    may reach clients who should know nothing of addresses; its own text goes to the log alone.
     A deadline that passed counts as Unavailable: whether the call was executed is not known.
+
+    Args:
+        peer: who was called, as clients may be told.
     """
     code = error.code()
     text = error.details() or code.name
+    is_ours = False
     status = _status_of(error)
     reason: str | None = None
     metadata: dict[str, str] = {}
@@ -87,16 +124,23 @@ def from_rpc_error(error: AioRpcError) -> CrescendoError:
     for detail in status.details if status else []:
         info, bad = ErrorInfo(), BadRequest()
         if detail.Unpack(info):
+            is_ours = info.domain == DOMAIN
             reason, metadata = info.reason, dict(info.metadata)
         elif detail.Unpack(bad):
             violations = [
                 FieldViolation(field=each.field, description=each.description)
                 for each in bad.field_violations
             ]
+    if not is_ours:
+        logger.info(
+            "a call ended on the way", peer=peer, reason=code.name, error=text, limit_seconds=10
+        )
+        text = _ON_THE_WAY.get(code, _ON_THE_WAY_OTHERWISE).format(peer=peer, code=code.name)
+        reason, metadata, violations = None, {}, []
     if code is StatusCode.INVALID_ARGUMENT:
         return InvalidRequest(violations or [FieldViolation(field="", description=text)])
     if code in (StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED):
-        return Unavailable(f"no answer in time: {text}", reason="NO_ANSWER")
+        return Unavailable(text, reason="NO_ANSWER")
     kind = _KINDS.get(code, CrescendoError)
     return kind(text, reason=reason, metadata=metadata)
 
@@ -142,4 +186,12 @@ def _number(code: StatusCode) -> int:
 
 
 def _clip(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    # Texts of what a service itself talked to may quote an address with its password. Before clipping:
+    # half a password is one too.
+    text = redact(text[: limit + 1_000])
+    return _encodable(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def _encodable(text: str) -> str:
+    """Replaces what UTF-8 cannot hold, such as halves of characters out of a file's name."""
+    return text.encode("utf-8", "replace").decode("utf-8")
