@@ -1,7 +1,9 @@
 """Encoding: points of a space as rows of numbers in [0, 1], for numeric models, and back.
 
 A range takes one dimension on its scale, with one more for each special value beside it; Choices and
-Grid take one per value (one-hot); what has a single value takes none.
+Grid take one per value (one-hot); what has a single value takes none. Where a parameter is not active
+its range stands in the middle and none of its values is set. Of alternatives each has dimensions of
+its own behind one that says which of them holds the point; the others stand as if nothing were active.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from services.core.sampling import sample_value
+from services.core.containment import require_contained
+from services.core.sampling import sample, sample_value
 from services.core.scale import from_unit, to_unit
+from services.core.settling import settled
 from services.core.space import (
     Assignment,
     Choices,
@@ -24,29 +28,33 @@ from services.core.space import (
     Parameter,
     SearchSpace,
     Value,
+    alternative_at,
     contains,
     domain_size,
     is_member,
     lattice_value,
     parameter_contains,
     parameter_size,
-    require_contained,
     same_value,
     value_at,
 )
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
-# Where the numeric dimension of a mixed parameter lies while a special value is active.
+# Where a range's dimension lies while a special value beside it is chosen, or it is not active.
 _INACTIVE = 0.5
 
 # Chance that a local move replaces a range by a special value, or a special by another value.
 _SPECIAL_CHANCE = 0.2
 
+# Chance that a local move leaves the alternative it starts in.
+_ELSEWHERE_CHANCE = 0.1
+
 
 def n_dims(space: SearchSpace) -> int:
     """Counts the dimensions of a space's encoding."""
-    return sum(_width(each) for each in space.parameters)
+    own = sum(_width(each) for each in space.parameters)
+    return own + sum(1 + n_dims(each) for each in space.alternatives)
 
 
 def to_unit_cube(space: SearchSpace, points: Sequence[Assignment]) -> FloatArray:
@@ -60,12 +68,22 @@ def to_unit_cube(space: SearchSpace, points: Sequence[Assignment]) -> FloatArray
         if not contains(space, point):
             # Only now the slower look at what is wrong with it.
             require_contained(space, point)
-        start = 0
-        for parameter in space.parameters:
-            cells = _encode(parameter, point[parameter.name])
-            row[start : start + len(cells)] = cells
-            start += len(cells)
+        row[:] = _row(space, point)
     return rows
+
+
+def _row(space: SearchSpace, point: Assignment) -> list[float]:
+    if space.alternatives:
+        chosen = alternative_at(space, point)
+        cells = [float(place == chosen) for place in range(len(space.alternatives))]
+        for place, each in enumerate(space.alternatives):
+            cells += _row(each, point if place == chosen else {})
+        return cells
+    return [
+        cell
+        for each in space.parameters
+        for cell in (_encode(each, point[each.name]) if each.name in point else _inactive(each))
+    ]
 
 
 def from_unit_cube(space: SearchSpace, rows: FloatArray) -> list[dict[str, Value]]:
@@ -78,16 +96,22 @@ def from_unit_cube(space: SearchSpace, rows: FloatArray) -> list[dict[str, Value
     """
     if rows.ndim != 2 or rows.shape[1] != n_dims(space):
         raise ValueError(f"rows have shape {rows.shape}, not (n, {n_dims(space)})")
-    points = []
-    for row in np.clip(rows, 0.0, 1.0):
-        point: dict[str, Value] = {}
-        start = 0
-        for parameter in space.parameters:
-            stop = start + _width(parameter)
-            point[parameter.name] = _decode(parameter, row[start:stop])
-            start = stop
-        points.append(point)
-    return points
+    return [_point(space, row) for row in np.clip(rows, 0.0, 1.0)]
+
+
+def _point(space: SearchSpace, row: FloatArray) -> dict[str, Value]:
+    start = len(space.alternatives)
+    if start:
+        chosen = int(np.argmax(row[:start]))
+        start += sum(n_dims(each) for each in space.alternatives[:chosen])
+        taken = space.alternatives[chosen]
+        return _point(taken, row[start : start + n_dims(taken)])
+    point: dict[str, Value] = {}
+    for parameter in space.parameters:
+        stop = start + _width(parameter)
+        point[parameter.name] = _decode(parameter, row[start:stop])
+        start = stop
+    return settled(space, point)
 
 
 def neighbours(
@@ -99,12 +123,27 @@ def neighbours(
 ) -> list[dict[str, Value]]:
     """Draws points of the space near a point: one or more parameters moved, the others kept.
 
+    What a move makes active is drawn at random; numbers under a constraint are settled. Now and then a
+    point comes from anywhere in the alternatives: nothing in one is near to another.
+
     Args:
         point: the centre; values of it outside `space` are replaced by values inside.
         scale: standard deviation of a move, as a share of a range; in (0, 1].
         count: number of points; they may repeat.
     """
-    moving = [place for place, each in enumerate(space.parameters) if parameter_size(each) != 1]
+    if space.alternatives:
+        held = alternative_at(space, point)
+        return [
+            dict(sample(space, rng))
+            if held is None or rng.random() < _ELSEWHERE_CHANCE
+            else neighbours(space.alternatives[held], point, rng, scale)[0]
+            for _ in range(count)
+        ]
+    moving = [
+        place
+        for place, each in enumerate(space.parameters)
+        if parameter_size(each) != 1 and (not each.conditions or each.name in point)
+    ]
     found = []
     for _ in range(count):
         moved = set()
@@ -113,14 +152,15 @@ def neighbours(
             chosen = rng.random(len(moving)) < 1 / len(moving)
             moved = {place for place, take in zip(moving, chosen, strict=True) if take}
             moved.add(moving[int(rng.integers(len(moving)))])
-        found.append(
-            {
-                each.name: _moved(each, point.get(each.name), rng, scale)
-                if place in moved
-                else _kept(each, point.get(each.name), rng)
-                for place, each in enumerate(space.parameters)
-            }
-        )
+        values = {
+            each.name: _moved(each, point.get(each.name), rng, scale)
+            if place in moved
+            else _kept(each, point[each.name], rng)
+            if each.name in point
+            else sample_value(each, rng)
+            for place, each in enumerate(space.parameters)
+        }
+        found.append(settled(space, values))
     return found
 
 
@@ -150,6 +190,13 @@ def _encode(parameter: Parameter, value: Value) -> list[float]:
             return [to_unit(domain, value), *specials]
         case _:
             return []
+
+
+def _inactive(parameter: Parameter) -> list[float]:
+    width = _width(parameter)
+    if width and isinstance(parameter.domain, IntRange | FloatRange):
+        return [_INACTIVE, *[0.0] * (width - 1)]
+    return [0.0] * width
 
 
 def _decode(parameter: Parameter, cells: FloatArray) -> Value:

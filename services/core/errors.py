@@ -106,6 +106,12 @@ class Exhausted(CrescendoError):
         self.retry_seconds = retry_seconds
 
 
+class DeadlinePassed(CrescendoError):
+    """It took longer than it may; whether it was done is not known."""
+
+    reason = "DEADLINE_PASSED"
+
+
 class Unavailable(CrescendoError):
     """Something this needs cannot be reached now (or is draining); retrying is safe."""
 

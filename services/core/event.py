@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from services.core.plan import LifecycleState
+from services.core.pruning import PruneDecision
 from services.core.refinement import Refinement
 from services.core.run import BestTrial
 from services.core.trial import Failure, FailureKind, TrialState
@@ -81,7 +82,7 @@ class TrialRequeued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialFinished:
-    """A trial ended."""
+    """A trial ended; `prune_decision` says why it was PRUNED."""
 
     number: int
     attempt: int
@@ -91,6 +92,8 @@ class TrialFinished:
     split_scores: tuple[float, ...] = ()
     failure: Failure | None = None
     duration_seconds: float = 0.0
+    prune_decision: PruneDecision | None = None
+    train_scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +136,13 @@ Payload: TypeAlias = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One change; `sequence` counts 1, 2, 3, … within the orchestration."""
+    """One change; `sequence` counts 1, 2, 3, … within the orchestration.
+
+    `request_id` is that of the request that brought it about; empty for what came about by itself.
+    """
 
     orchestration_id: str
     sequence: int
     occurred_at: datetime
     payload: Payload
+    request_id: str = ""

@@ -10,6 +10,9 @@ MAX_GRID_POINTS: Final = 1_000_000
 MAX_GRID_PARAMETERS: Final = 100
 """Parameters named by one grid; no model type has as many."""
 
+MAX_GRIDS: Final = 100
+"""Grids of a list, or alternatives of a typed space."""
+
 MAX_TRIALS_PER_RUN: Final = 100_000
 """Trials (`n_iter`) of a random or bayesian tuning run."""
 
@@ -21,3 +24,6 @@ MAX_RANDOM_STATE: Final = 2**32 - 1
 
 MAX_INT: Final = 2**31 - 1
 """Whole numbers a parameter may have; scikit-learn hands many of them to C ints."""
+
+MAX_SECONDS: Final = 10 * 366 * 86_400.0
+"""Ten years: what a database's clock and a worker's timer count without trouble."""

@@ -1,6 +1,7 @@
 """The table of model types: every estimator that can be tuned, as of scikit-learn 1.9.
 
-A test holds the table against scikit-learn itself: parameters, defaults and ranges.
+XGBoost's and LightGBM's are in `boosting_models`. A test holds the table against the libraries
+themselves: parameters, defaults and ranges.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from services.core.boosting_models import BOOSTING_MODELS
 from services.core.model_families import (
     BALANCED,
     BOOLEAN,
@@ -40,8 +42,6 @@ from services.core.model_families import (
     RIDGE_ALPHAS,
     SEED,
     SVM,
-    Schemas,
-    Values,
     floats_above,
     floats_between,
     ints_from,
@@ -51,30 +51,7 @@ from services.core.model_types import ModelType
 from services.core.objective import Task
 from services.core.parameter_schema import Floats, ParameterSchema, Tuples
 
-
-def _model(
-    name: str,
-    estimator: str,
-    *,
-    task: Task,
-    parameters: Schemas,
-    default_grid: Values,
-    blocked: tuple[str, ...] = (),
-    probabilities: bool = False,
-    takes_missing: bool = False,
-) -> ModelType:
-    return ModelType(
-        name=name,
-        task=task,
-        estimator=estimator,
-        parameters=MappingProxyType(dict(sorted(parameters.items()))),
-        default_grid=MappingProxyType(dict(sorted(default_grid.items()))),
-        blocked=blocked,
-        seeded="random_state" in parameters,
-        probabilities=probabilities,
-        takes_missing=takes_missing,
-    )
-
+_model = ModelType.of
 
 _TABLE: Final = (
     _model(
@@ -197,6 +174,7 @@ _TABLE: Final = (
         default_grid=K_NEIGHBORS_GRID,
         blocked=K_NEIGHBORS_BLOCKED,
         probabilities=True,
+        takes_weights=False,
     ),
     _model(
         "k_neighbors_regressor",
@@ -205,6 +183,7 @@ _TABLE: Final = (
         parameters=K_NEIGHBORS,
         default_grid=K_NEIGHBORS_GRID,
         blocked=K_NEIGHBORS_BLOCKED,
+        takes_weights=False,
     ),
     _model(
         "decision_tree_classifier",
@@ -331,6 +310,7 @@ _TABLE: Final = (
         default_grid={"fit_intercept": (True, False), "positive": (False, True)},
         blocked=("copy_X", "n_jobs"),
     ),
+    *BOOSTING_MODELS,
 )
 
 MODEL_TYPES: Final[Mapping[str, ModelType]] = MappingProxyType({each.name: each for each in _TABLE})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
+from services.core import early_stopping
 from services.core.model_catalog import MODEL_TYPES
 from services.core.model_types import ModelType
 from services.core.naming import unknown_name
@@ -13,10 +16,11 @@ from services.core.parameter_schema import ParameterSchema, Refused, check_value
 from services.core.preprocessing_types import (
     SCORE_FUNCTIONS,
     STEP_TYPES,
-    StepType,
     step_columns,
 )
 from services.core.space import Value
+from services.core.step_choices import choice_schema, choosable, offered_types
+from services.core.step_type import StepType
 from services.core.violations import Violations
 
 # The estimator's own name in the pipeline, and what Pipeline's constructor calls its arguments.
@@ -25,15 +29,24 @@ _MAX_STEPS = 20
 _MAX_NAME = 64
 _SHOWN_COLUMNS = 10
 
+NO_TYPES_OFFERED: Final[Mapping[str, Iterable[object]]] = MappingProxyType({})
+"""Every step is what the model run says."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRequest:
-    """A preprocessing step as asked for, its parameters JSON; an empty name stands for the type."""
+    """A preprocessing step as asked for.
+
+    Attributes:
+        name: empty for the type's.
+        parameters: JSON values by name.
+        columns: a number where the request's names no kind.
+    """
 
     type: str
     name: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
-    columns: ColumnKind = ColumnKind.DEFAULT
+    columns: ColumnKind | int = ColumnKind.DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +92,13 @@ def validate_model_run(
             )
         with found.gathered():
             typed = check_parameters(fixed_parameters, model.parameters, field="fixed_parameters")
+            if problem := early_stopping.early_stopping_problem(typed):
+                found.add(f'fixed_parameters["{early_stopping.ROUNDS}"]', problem)
     checked = _check_steps(steps, task, found)
     # With a step refused it is not known what the steps will do to the columns.
     if len(checked) == len(steps):
         _check_categories(checked, categorical_columns, found)
-        if model is not None and not model.takes_missing:
+        if model is not None:
             _check_missing(model, checked, missing_columns, found)
     found.raise_if_any()
     return CheckedModelRun(
@@ -119,16 +134,31 @@ def check_parameters(
 
 
 def searchable_parameters(
-    model_type: ModelType, steps: Sequence[Step] = ()
+    model_type: ModelType,
+    steps: Sequence[Step] = (),
+    offered: Mapping[str, Iterable[object]] = NO_TYPES_OFFERED,
 ) -> dict[str, ParameterSchema]:
-    """Returns the schema of every parameter a grid may name: the estimator's and `step__parameter`.
+    """Returns the schema of every parameter a grid may name: the estimator's, `step__parameter`, and steps.
+
+    Args:
+        offered: values a search gives steps by name; a step has the parameters of each type among them.
 
     Raises: KeyError: a step's type is not known.
     """
-    schemas = dict(model_type.parameters)
+    # Which rows stop a fit is no matter of search: the tested ones would always win.
+    schemas = {
+        name: each for name, each in model_type.parameters.items() if name != early_stopping.SET
+    }
+    choices = choosable(model_type, steps)
     for step in steps:
-        for name, schema in STEP_TYPES[step.type].parameters.items():
-            schemas[f"{step.name}__{name}"] = schema
+        types = [step.type]
+        if step.name in choices:
+            schemas[step.name] = choice_schema(step)
+            types = offered_types(step, offered.get(step.name, ()))
+        for each in types:
+            for name, schema in STEP_TYPES[each].parameters.items():
+                # Where types differ, values are checked against each of them (`with_step_choices`).
+                schemas.setdefault(f"{step.name}__{name}", schema)
     return schemas
 
 
@@ -140,6 +170,14 @@ def _check_steps(steps: Sequence[StepRequest], task: Task, found: Violations) ->
     names: dict[str, int] = {}
     for place, step in enumerate(steps):
         path = f"preprocessing[{place}]"
+        kind = step.columns
+        if isinstance(kind, int):
+            known = ", ".join(each.value for each in ColumnKind if each is not ColumnKind.DEFAULT)
+            found.add(
+                f"{path}.columns",
+                f"{kind} is no kind of columns; use one of {known}, or leave it out",
+            )
+            kind = ColumnKind.DEFAULT
         step_type = STEP_TYPES.get(step.type)
         if step_type is None:
             found.add(
@@ -158,7 +196,7 @@ def _check_steps(steps: Sequence[StepRequest], task: Task, found: Violations) ->
                 step.parameters, step_type.parameters, field=f"{path}.parameters"
             )
             _check_combination(step_type, typed, task, path, found)
-            checked.append(Step(type=step.type, name=name, parameters=typed, columns=step.columns))
+            checked.append(Step(type=step.type, name=name, parameters=typed, columns=kind))
     return tuple(checked)
 
 
@@ -213,8 +251,8 @@ def _check_categories(steps: Sequence[Step], columns: Sequence[str], found: Viol
     if not encoded:
         found.add(
             "preprocessing",
-            f"nothing encodes the text columns {_listed(columns)}; add a one_hot_encoder or an "
-            "ordinal_encoder step",
+            f"nothing encodes the text columns {_listed(columns)}; add a one_hot_encoder, an "
+            "ordinal_encoder or a target_encoder step",
         )
 
 
@@ -223,11 +261,19 @@ def _check_missing(
 ) -> None:
     if not columns:
         return
-    imputed = any(
-        step.type == "impute" and step_columns(step) in (ColumnKind.ALL, ColumnKind.NUMERIC)
-        for step in steps
-    )
-    if not imputed:
+    for place, step in enumerate(steps):
+        if step_columns(step) is ColumnKind.CATEGORICAL:
+            continue
+        if step.type == "impute":
+            return
+        if not STEP_TYPES[step.type].takes_missing:
+            found.add(
+                f"preprocessing[{place}]",
+                f"{step.type} takes no missing values, and the columns {_listed(columns)} have "
+                "some; add an impute step before it",
+            )
+            return
+    if not model.takes_missing:
         found.add(
             "preprocessing",
             f"{model.name} takes no missing values, and the columns {_listed(columns)} have some; "

@@ -6,7 +6,8 @@ The table itself is in `model_catalog`. Estimators are named by path and never i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from services.core.objective import Task
 from services.core.parameter_schema import ParameterSchema
@@ -26,6 +27,9 @@ class ModelType:
         seeded: takes `random_state`.
         probabilities: has `predict_proba` whatever its parameters.
         takes_missing: accepts NaN in features.
+        takes_weights: its `fit` takes `sample_weight`.
+        settings: constructor arguments every worker sets, so that one slot is one thread, the same
+            trial has the same score, and nothing is printed.
     """
 
     name: str
@@ -37,6 +41,43 @@ class ModelType:
     seeded: bool
     probabilities: bool
     takes_missing: bool
+    takes_weights: bool = True
+    settings: Mapping[str, Value] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        estimator: str,
+        *,
+        task: Task,
+        parameters: Mapping[str, ParameterSchema],
+        default_grid: Mapping[str, tuple[Value, ...]],
+        blocked: tuple[str, ...] = (),
+        probabilities: bool = False,
+        takes_missing: bool = False,
+        takes_weights: bool = True,
+        settings: Mapping[str, Value] | None = None,
+    ) -> ModelType:
+        """Makes a model type of a table's row, in any order of parameters."""
+        return cls(
+            name=name,
+            task=task,
+            estimator=estimator,
+            parameters=MappingProxyType(dict(sorted(parameters.items()))),
+            default_grid=MappingProxyType(dict(sorted(default_grid.items()))),
+            blocked=blocked,
+            seeded="random_state" in parameters,
+            probabilities=probabilities,
+            takes_missing=takes_missing,
+            takes_weights=takes_weights,
+            settings=MappingProxyType(dict(settings or {})),
+        )
+
+    @property
+    def library(self) -> str:
+        """The package the estimator is imported from, such as `sklearn`; a worker may lack others."""
+        return self.estimator.partition(":")[0].partition(".")[0]
 
     @property
     def default_space(self) -> SearchSpace:

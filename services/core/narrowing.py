@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.core.refinement_rules import ADAPTIVE, FIXED
 from services.core.scale import to_scale
 from services.core.space import (
     FloatRange,
@@ -33,12 +34,14 @@ class Neighbourhood:
         searched_count: parameters of the original space with more than one value.
         tried: the trials whose values are the next ones to reach, after a grid stage; None after
             others, where the typical gap between random points takes their place.
+        rule: FIXED, or ADAPTIVE for a share of the range that follows the evidence.
     """
 
     factor: float
     evidence_count: int
     searched_count: int
     tried: tuple[Trial, ...] | None
+    rule: str = FIXED
 
     def reach(self, name: str, domain: IntRange | FloatRange, centre: float) -> tuple[float, float]:
         """Returns the least distance to search below and above a value, on the domain's scale."""
@@ -76,7 +79,11 @@ def narrowed(
     """
     log = original.log
     places = [to_scale(each, log=log) for each in values]
-    spread = neighbourhood.factor * (max(places) - min(places))
+    if neighbourhood.rule == ADAPTIVE:
+        share = effective_factor(neighbourhood.factor, current, values, log=log)
+        spread = share * (to_scale(current.high, log=log) - to_scale(current.low, log=log)) / 2
+    else:
+        spread = neighbourhood.factor * (max(places) - min(places))
     reach_below, reach_above = neighbourhood.reach(name, original, values[0])
     best = places[0]
     low, high = best - max(spread, reach_below), best + max(spread, reach_above)
@@ -90,6 +97,39 @@ def narrowed(
     if current.high < original.high and searched_high - best <= _EDGE_SHARE * width:
         high = max(high, searched_high + width)
     return _on_lattice(original, low, high)
+
+
+def spread_share(current: IntRange | FloatRange, values: Sequence[float], *, log: bool) -> float:
+    """Returns the spread of some values as a share of the range searched, 0 to 1, on its scale."""
+    places = [to_scale(each, log=log) for each in values]
+    width = to_scale(current.high, log=log) - to_scale(current.low, log=log)
+    spread = max(places) - min(places)
+    # Points that explore lie outside the range.
+    return min(1.0, spread / width) if spread < width else float(spread > 0)
+
+
+def effective_factor(
+    factor: float, current: IntRange | FloatRange, values: Sequence[float], *, log: bool
+) -> float:
+    """Returns the share of the range to search next, by how spread the top values are.
+
+    f' = f/2 + (1 - f/2) · min(1, s/e), where s is their spread as a share of the range and
+    e = (n - 1)/(n + 1) what n independent uniform values would have on average (David & Nagaraja 2003,
+    Order Statistics, 2.3). Values that agree narrow the range to f/2; as spread as chance they say
+    nothing, and a single one does neither.
+
+    Args:
+        factor: f in (0, 1].
+        values: the top trials' values; not empty.
+        log: whether the range is searched on a logarithmic scale.
+
+    Returns: f' in [f/2, 1].
+    """
+    expected = (len(values) - 1) / (len(values) + 1)
+    agreement = 1.0
+    if expected > 0:
+        agreement = min(1.0, spread_share(current, values, log=log) / expected)
+    return factor / 2 + (1 - factor / 2) * agreement
 
 
 def _on_lattice(original: IntRange | FloatRange, low: float, high: float) -> IntRange | FloatRange:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from services.core.feature_steps import FEATURE_STEPS
 from services.core.objective import ColumnKind, Step, Task
 from services.core.parameter_schema import Floats, Ints, ParameterSchema, Tuples
-from services.core.space import Assignment, Value
+from services.core.space import Value
+from services.core.step_type import StepType
 
 _BOOLEAN = ParameterSchema(booleans=True)
 _FREQUENCY = ParameterSchema(
@@ -19,30 +20,6 @@ _FREQUENCY = ParameterSchema(
 )
 _NULLABLE_COUNT = ParameterSchema(ints=Ints(low=1), nullable=True)
 _CODE = Ints(low=-(2**31))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepType:
-    """One transformer.
-
-    Attributes:
-        transformer: import path as `module:Class`.
-        parameters: schema by constructor parameter.
-        blocked: constructor parameters clients may not set.
-        columns: the columns it works on unless the step says otherwise.
-        defaults: arguments that differ from the transformer's own defaults.
-        encodes: turns text into numbers.
-        functions: import path by the name under which a parameter's string stands for a function.
-    """
-
-    name: str
-    transformer: str
-    parameters: Mapping[str, ParameterSchema]
-    blocked: tuple[str, ...]
-    columns: ColumnKind
-    defaults: Assignment = field(default_factory=dict)
-    encodes: bool = False
-    functions: Mapping[str, str] = field(default_factory=dict)
 
 
 SCORE_FUNCTIONS: Final[Mapping[str, Task | None]] = MappingProxyType(
@@ -140,6 +117,20 @@ _TABLE: Final = (
         encodes=True,
     ),
     StepType(
+        name="target_encoder",
+        transformer="sklearn.preprocessing:TargetEncoder",
+        parameters={
+            "smooth": ParameterSchema(floats=Floats(low=0.0), strings=("auto",)),
+            "cv": ParameterSchema(ints=Ints(low=2)),
+        },
+        # What the target is follows from the task; shuffling and its seed from the run.
+        blocked=("categories", "random_state", "shuffle", "target_type"),
+        columns=ColumnKind.CATEGORICAL,
+        defaults={"cv": 5},
+        encodes=True,
+        shuffled_folds="cv",
+    ),
+    StepType(
         name="select_k_best",
         transformer="sklearn.feature_selection:SelectKBest",
         parameters={
@@ -149,7 +140,9 @@ _TABLE: Final = (
         blocked=(),
         columns=ColumnKind.ALL,
         functions={name: f"sklearn.feature_selection:{name}" for name in SCORE_FUNCTIONS},
+        takes_missing=False,
     ),
+    *FEATURE_STEPS,
 )
 
 STEP_TYPES: Final[Mapping[str, StepType]] = MappingProxyType({each.name: each for each in _TABLE})
@@ -165,6 +158,9 @@ def step_arguments(step: Step, task: Task) -> dict[str, Value]:
     if step.type == "select_k_best":
         classifies = task is Task.CLASSIFICATION
         arguments["score_func"] = "f_classif" if classifies else "f_regression"
+    if step.type == "target_encoder" and task is Task.REGRESSION:
+        # Whole numbers would be taken for classes.
+        arguments["target_type"] = "continuous"
     arguments.update(step.parameters)
     if arguments.get("handle_unknown") == "error" and "unknown_value" not in step.parameters:
         # The ordinal encoder refuses a code for unknown categories that it would never give.

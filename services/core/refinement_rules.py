@@ -11,8 +11,18 @@ WIDENED: Final = "widened"
 KEPT_VALUES: Final = "kept_values"
 DROPPED_RANGE: Final = "dropped_range"
 UNCHANGED: Final = "unchanged"
+HELD: Final = "held"
 
-RULES: Final = (NARROWED, WIDENED, KEPT_VALUES, DROPPED_RANGE, UNCHANGED)
+NO_REFINEMENT: Final = "none"
+FIXED: Final = "fixed"
+ADAPTIVE: Final = "adaptive"
+NEAR: Final = "near"
+"""Within a share of each range around the best trial, whatever the others say: what a local stage searches."""
+
+REFINEMENTS: Final = (FIXED, ADAPTIVE)
+"""How far a client may have ranges reach around the best; with NO_REFINEMENT all is as it was asked for."""
+
+RULES: Final = (NARROWED, WIDENED, KEPT_VALUES, DROPPED_RANGE, UNCHANGED, HELD)
 """What may happen to a parameter."""
 
 

@@ -44,8 +44,9 @@ def explain(before: Parameter, after: Parameter, top: Sequence[Trial]) -> str:
         )
     if rule == WIDENED:
         return (
-            f"{name} widened from {span(before)} to {span(after)} around {_centre(after, top)}, "
-            f"near or beyond an edge of what was searched{_specials(before, after, ranks)}"
+            f"{name} {_verb(before, after)} from {span(before)} to {span(after)} around "
+            f"{_centre(after, top)}, near or beyond an edge of what was searched"
+            f"{_specials(before, after, ranks)}"
         )
     if rule == DROPPED_RANGE:
         return f"{name} keeps {_listed(_values(after))} only: none of {span(before)} is in {ranks}"
@@ -66,6 +67,54 @@ def explain(before: Parameter, after: Parameter, top: Sequence[Trial]) -> str:
     return f"{name} stays {describe(after)}: all are in {ranks}"
 
 
+def explain_adaptive(share: float, effective: float, count: int) -> str:
+    """Says, to follow a sentence, how the evidence chose how far a range reaches.
+
+    Args:
+        share: spread of the top values as a share of the range searched, 0 to 1.
+        effective: the share of that range to search next.
+        count: how many values there are.
+    """
+    if count == 1:
+        return "; a single value says nothing of its spread: as much again is searched"
+    return (
+        f"; the top {count} spread over {share:.0%} of the range, so {effective:.0%} of it,"
+        " centred on the best, is searched where it lies within the original bounds, more where its"
+        " neighbours are far"
+    )
+
+
+def explain_near(after: Parameter, best: Trial, radius: float) -> str:
+    """Says how far from the best trial a local stage moves a parameter."""
+    value = best.parameters.get(after.name)
+    if not isinstance(after.domain, IntRange | FloatRange) or not domain_contains(
+        after.domain, value
+    ):
+        return f"{after.name} is searched at {describe(after)}"
+    return (
+        f"{after.name} is searched within {radius:.0%} of its range around {_number(value)}, the value"
+        f" of trial {best.number}, the best"
+    )
+
+
+def explain_held(parameter: Parameter, best: Trial) -> str:
+    """Says that a parameter a stage does not search keeps the best trial's value."""
+    return f"{parameter.name} is held at {describe(parameter)}, as in trial {best.number}, the best"
+
+
+def summarise_alternative(place: int, count: int, best: Trial) -> str:
+    """Says, to follow a summary, which of several alternatives is gone on with."""
+    return f" Goes on in alternative {place + 1} of {count}, that of trial {best.number}, the best."
+
+
+def summarise_held(parameters: Sequence[Parameter]) -> str:
+    """Says, to follow a summary, which parameters are held; nothing without any."""
+    if not parameters:
+        return ""
+    held = [f"{each.name} at {describe(each)}" for each in parameters]
+    return f" Held: {', '.join(held)}."
+
+
 def summarise_refinement(
     changes: Sequence[tuple[Parameter, Parameter]], top: Sequence[Trial], evidence_count: int
 ) -> str:
@@ -77,10 +126,10 @@ def summarise_refinement(
         evidence_count: successful trials the top ones were chosen from.
     """
     done = [
-        f"{before.name} {verb} {describe(after)}"
+        f"{before.name} {told} {describe(after)}"
         for before, after in changes
-        for verb in (_VERBS.get(rule_for(before, after)),)
-        if verb is not None
+        for told in (_told(before, after),)
+        if told
     ]
     kept = [before.name for before, after in changes if before == after]
     if kept:
@@ -93,13 +142,25 @@ def summarise_refinement(
     )
 
 
-_VERBS = {
-    NARROWED: "narrowed to",
-    WIDENED: "widened to",
-    KEPT_VALUES: "keeps",
-    DROPPED_RANGE: "keeps",
-    UNCHANGED: None,
-}
+def _told(before: Parameter, after: Parameter) -> str:
+    rule = rule_for(before, after)
+    if rule == UNCHANGED:
+        return ""
+    return "keeps" if rule in (KEPT_VALUES, DROPPED_RANGE) else f"{_verb(before, after)} to"
+
+
+def _verb(before: Parameter, after: Parameter) -> str:
+    """Says what became of a range: one that reaches beyond an edge and gives up others is moved."""
+    if rule_for(before, after) == NARROWED:
+        return "narrowed"
+    old, new = before.domain, after.domain
+    if (
+        isinstance(old, IntRange | FloatRange)
+        and isinstance(new, IntRange | FloatRange)
+        and (new.low > old.low or new.high < old.high)
+    ):
+        return "moved"
+    return "widened"
 
 
 def describe(parameter: Parameter) -> str:

@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.core.plan import LifecycleState
+from services.core.budget import NOTHING_USED, UNLIMITED, Budget, BudgetUse
+from services.core.plan import DEFAULT_EXPLORE, DEFAULT_WORKER_CLASS, LifecycleState
+from services.core.pruning_settings import Pruning
+from services.core.refinement_rules import FIXED
+from services.core.selection import BY_SCORE, Selection
 from services.core.space import Assignment, SearchSpace
+from services.core.splitting import Splitter
+from services.core.start_points import NO_START_POINTS, StartPoints
+from services.core.stopping import NO_RULES, StoppingRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +59,14 @@ class BestTrial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineTrial:
+    """The trial of the model's current parameters; `score` is None until it has succeeded."""
+
+    trial_number: int
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
     """When something ran; `duration_seconds` up to its end or now, `remaining_seconds` None while unknown."""
 
@@ -64,7 +79,10 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningRun:
-    """One search by one method over the parameters of one model run."""
+    """One search by one method over the parameters of one model run.
+
+    `fits_saved` counts the fits that trials stopped early did not need.
+    """
 
     tuning_run_id: str
     orchestration_id: str
@@ -86,11 +104,24 @@ class TuningRun:
     metrics: tuple[str, ...]
     cv_folds: int
     random_state: int
+    splitter: Splitter | None = None
+    stopping: StoppingRules = NO_RULES
+    pruning: Pruning | None = None
+    fits_saved: int = 0
+    start: StartPoints = NO_START_POINTS
+    baseline: BaselineTrial | None = None
+
+    @property
+    def improvement(self) -> float | None:
+        """How much better the best trial is than the baseline, ≥ 0; None while either has no score."""
+        if self.best is None or self.baseline is None or self.baseline.score is None:
+            return None
+        return self.best.score - self.baseline.score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage with its tuning runs."""
+    """One stage with its tuning runs; `refinement` and `explore` hold where there is a factor."""
 
     index: int
     method: str
@@ -103,11 +134,17 @@ class Stage:
     tuning_runs: tuple[TuningRun, ...]
     max_active_tuning_runs: int
     refinement_factor: float | None
+    refinement: str = FIXED
+    explore: float = DEFAULT_EXPLORE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orchestration:
-    """One accepted request and everything that came of it; `stages` is empty in listings."""
+    """One accepted request and everything that came of it; `stages` is empty in listings.
+
+    `first_sequence` is the number of the oldest event that is kept; `best` is the best by score, whatever
+    `selection` makes of it.
+    """
 
     orchestration_id: str
     workflow: str
@@ -124,6 +161,13 @@ class Orchestration:
     cv_folds: int
     random_state: int
     max_concurrent_trials: int
+    budget: Budget = UNLIMITED
+    used: BudgetUse = NOTHING_USED
+    priority: int = 0
+    worker_class: str = DEFAULT_WORKER_CLASS
+    first_sequence: int = 1
+    stopping: StoppingRules = NO_RULES
+    selection: Selection = BY_SCORE
 
     @property
     def percentage(self) -> float:

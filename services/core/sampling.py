@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 import numpy as np
 
+from services.core.counting import cardinality, members
 from services.core.digest import assignment_digest
 from services.core.grid import grid_point
+from services.core.placement import RANGE_WEIGHT
 from services.core.scale import from_unit_in_cells
+from services.core.settling import settled
 from services.core.space import (
     Assignment,
     Choices,
+    Constraint,
     Fixed,
     FloatRange,
     Grid,
     IntRange,
     Parameter,
     SearchSpace,
+    SumToOne,
     Value,
-    cardinality,
+    constraint_met,
     domain_size,
 )
-
-# A range counts as this many values beside its specials, so null beside a range is tried in a
-# quarter of the points, about as often as one value of a usual grid.
-_RANGE_WEIGHT = 3
 
 # Rejecting repeats this often before walking a finite space; walking costs one digest a point.
 _MAX_REJECTIONS = 32
@@ -41,9 +43,58 @@ def generator(seed: int, index: int, attempt: int = 0) -> np.random.Generator:
 def sample(space: SearchSpace, rng: np.random.Generator) -> Assignment:
     """Draws a point: lists uniformly, ranges uniformly on their scale and lattice.
 
-    Of a range with specials, each special is drawn as often as one of a few values of the range.
+    Of a range with specials, each special is drawn as often as one of a few values of the range. Of
+    alternatives that are all finite every point is as likely; else every alternative is, as in
+    scikit-learn's `ParameterSampler`.
     """
-    return {each.name: sample_value(each, rng) for each in space.parameters}
+    if space.alternatives:
+        space = _drawn_alternative(space.alternatives, rng)
+    drawn = {each.name: sample_value(each, rng) for each in space.parameters}
+    for constraint in space.constraints:
+        drawn.update(_sample_group(space, constraint, rng))
+    return settled(space, drawn)
+
+
+def _drawn_alternative(
+    alternatives: Sequence[SearchSpace], rng: np.random.Generator
+) -> SearchSpace:
+    sizes = [cardinality(each) for each in alternatives]
+    known = [each for each in sizes if each is not None]
+    if len(known) < len(sizes):
+        return alternatives[int(rng.integers(len(alternatives)))]
+    place = int(rng.random() * sum(known))
+    return next(
+        each
+        for each, end in zip(alternatives, itertools.accumulate(known), strict=True)
+        if place < end
+    )
+
+
+def _sample_group(
+    space: SearchSpace, constraint: Constraint, rng: np.random.Generator
+) -> dict[str, Value]:
+    """Draws the numbers of a group under its constraint, or close to it.
+
+    Weights come uniformly from the simplex above their lowest values; what bounds then cut off is
+    settled. Ordered numbers are drawn until they are in order, a few times.
+    """
+    group = members(space, constraint)
+    if isinstance(constraint, SumToOne):
+        ranges = [each.domain for each in group if isinstance(each.domain, FloatRange)]
+        if len(ranges) == len(group):
+            # Exponentials over their sum are uniform on the simplex (Devroye 1986, ch. V.2).
+            shares = rng.standard_exponential(len(group))
+            rest = 1.0 - sum(each.low for each in ranges)
+            return {
+                each.name: min(domain.low + rest * float(share), domain.high)
+                for each, domain, share in zip(group, ranges, shares / shares.sum(), strict=True)
+            }
+    drawn = {}
+    for _ in range(_MAX_REJECTIONS):
+        drawn = {each.name: sample_value(each, rng) for each in group}
+        if constraint_met(constraint, drawn):
+            break
+    return drawn
 
 
 def sample_value(parameter: Parameter, rng: np.random.Generator) -> Value:
@@ -56,7 +107,7 @@ def sample_value(parameter: Parameter, rng: np.random.Generator) -> Value:
             return domain.values[int(rng.integers(len(domain.values)))]
         case IntRange() | FloatRange():
             if parameter.specials:
-                weight = min(domain_size(domain) or _RANGE_WEIGHT, _RANGE_WEIGHT)
+                weight = min(domain_size(domain) or RANGE_WEIGHT, RANGE_WEIGHT)
                 place = int(rng.integers(weight + len(parameter.specials)))
                 if place >= weight:
                     return parameter.specials[place - weight]

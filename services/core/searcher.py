@@ -14,7 +14,8 @@ from services.core.trial import Trial
 class Suggestion:
     """A point to try.
 
-    `phase` says where it came from: grid, random, explore, startup, model, fixed, repeat.
+    `phase` says where it came from: grid, random, sobol, explore, startup, model, one_at_a_time, joint,
+    baseline, given, fixed, repeat.
     """
 
     parameters: Assignment

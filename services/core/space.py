@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
-from services.core.errors import FieldViolation, OutOfSpace
+from services.core.constraints import is_ordered, sums_to_one
 
 Scalar: TypeAlias = None | bool | int | float | str
 Value: TypeAlias = Scalar | tuple[Scalar, ...]
@@ -73,46 +73,171 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Explicit values in the order given, kept exact for a grid stage."""
+    """Explicit values in the order given, kept exact for a grid stage.
+
+    `log` is the scale of the range its numbers span; None leaves it to how they read (`core.hull`).
+    """
 
     values: tuple[Value, ...]
+    log: bool | None = None
 
 
 Domain: TypeAlias = FloatRange | IntRange | Choices | Fixed | Grid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """When a parameter is active: its parent is active and has one of some values."""
+
+    parent: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter; `specials` are values beside a range, such as None in `[5, 10, None]`."""
+    """One parameter; `specials` are values beside a range, such as None in `[5, 10, None]`.
+
+    A point has a value for a parameter exactly when it is active: when all its conditions hold, each on
+    another parent. Without any it always is. `is_step` marks the choice of a preprocessing step's type.
+    """
 
     name: str
     domain: Domain
     specials: tuple[Value, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    is_step: bool = False
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The names of the parameters it depends on."""
+        return tuple(each.parent for each in self.conditions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumToOne:
+    """Numbers that sum to one, such as weights."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """Numbers none of which is above the next one, such as thresholds."""
+
+    names: tuple[str, ...]
+
+
+Constraint: TypeAlias = SumToOne | Ordered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpace:
-    """Parameters sorted by name, names unique."""
+    """Parameters sorted by name, names unique, and what holds between them.
+
+    Conditions form no circle. Members of constraints are numbers,
+    always active, in one group only and no other parameter's parent.
+
+    A space of alternatives, such as a list of grids, has no parameters of its own: its points are those
+    of each. They may share names and even points.
+    """
 
     parameters: tuple[Parameter, ...]
+    constraints: tuple[Constraint, ...] = ()
+    alternatives: tuple[SearchSpace, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.alternatives and (
+            self.parameters
+            or self.constraints
+            or any(each.alternatives for each in self.alternatives)
+        ):
+            raise ValueError("alternatives stand alone, and none has alternatives of its own")
         names = [each.name for each in self.parameters]
         if any(left >= right for left, right in pairwise(names)):
             raise ValueError(f"parameters are not sorted by unique names: {', '.join(names)}")
+        if len(parents_first(self)) < len(names):
+            raise ValueError("a condition names an unknown parent, or conditions form a circle")
+        if any(len(set(each.parents)) < len(each.parents) for each in self.parameters):
+            raise ValueError("a parameter has two conditions on one parent")
+        members = [name for each in self.constraints for name in each.names]
+        bound = {each.name for each in self.parameters if each.conditions}
+        bound |= {parent for each in self.parameters for parent in each.parents}
+        if len(set(members)) < len(members) or not set(members) <= set(names) - bound:
+            raise ValueError(
+                f"constraints on {', '.join(members)} overlap or name no free parameter"
+            )
 
     @classmethod
-    def of(cls, parameters: Iterable[Parameter]) -> SearchSpace:
+    def of(
+        cls, parameters: Iterable[Parameter], constraints: Sequence[Constraint] = ()
+    ) -> SearchSpace:
         """Makes a space of parameters in any order.
 
         Raises: ValueError: two parameters share a name.
         """
-        return cls(parameters=tuple(sorted(parameters, key=lambda each: each.name)))
+        return cls(
+            parameters=tuple(sorted(parameters, key=lambda each: each.name)),
+            constraints=tuple(constraints),
+        )
+
+    @classmethod
+    def of_alternatives(cls, spaces: Iterable[SearchSpace]) -> SearchSpace:
+        """Makes the space of all points of some spaces; of a single one it is that one."""
+        each = tuple(spaces)
+        return each[0] if len(each) == 1 else cls(parameters=(), alternatives=each)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameters' names, sorted."""
-        return tuple(each.name for each in self.parameters)
+        """The parameters' names, sorted; those of all alternatives."""
+        return tuple(sorted({each.name for part in self.parts for each in part.parameters}))
+
+    @property
+    def parts(self) -> tuple[SearchSpace, ...]:
+        """The alternatives; the space itself when it has none."""
+        return self.alternatives or (self,)
+
+
+def parents_first(space: SearchSpace) -> list[Parameter]:
+    """Returns the parameters, each behind its parents; those that hang in the air are left out."""
+    placed = [each for each in space.parameters if not each.conditions]
+    rest = [each for each in space.parameters if each.conditions]
+    while rest:
+        known = {each.name for each in placed}
+        ready = [each for each in rest if known.issuperset(each.parents)]
+        if not ready:
+            break
+        placed += ready
+        rest = [each for each in rest if each not in ready]
+    return placed
+
+
+def active_parameters(space: SearchSpace, values: Assignment) -> list[Parameter]:
+    """Returns the parameters that are active at some values, parents first.
+
+    Args:
+        values: of active parameters at least; what is there of others has no influence.
+    """
+    if not any(each.conditions for each in space.parameters):
+        return list(space.parameters)
+    active: dict[str, Parameter] = {}
+    for each in parents_first(space):
+        if all(
+            condition.parent in active
+            and condition.parent in values
+            and is_member(values[condition.parent], condition.values)
+            for condition in each.conditions
+        ):
+            active[each.name] = each
+    return list(active.values())
+
+
+def constraint_met(constraint: Constraint, assignment: Assignment) -> bool:
+    """Whether the numbers of a point meet a constraint."""
+    numbers = [assignment.get(name) for name in constraint.names]
+    known = [each for each in numbers if isinstance(each, int | float)]
+    if len(known) < len(numbers):
+        return False
+    return sums_to_one(known) if isinstance(constraint, SumToOne) else is_ordered(known)
 
 
 def domain_size(domain: Domain) -> int | None:
@@ -136,19 +261,6 @@ def parameter_size(parameter: Parameter) -> int | None:
     """Counts the values of a parameter, specials included; None when infinite."""
     size = domain_size(parameter.domain)
     return None if size is None else size + len(parameter.specials)
-
-
-def cardinality(space: SearchSpace) -> int | None:
-    """Counts the points of a space as a product of ints, never by building it; None when infinite."""
-    points = 1
-    infinite = False
-    for parameter in space.parameters:
-        size = parameter_size(parameter)
-        if size is None:
-            infinite = True
-        else:
-            points *= size
-    return None if infinite and points else points
 
 
 def lattice_value(domain: FloatRange | IntRange, index: int) -> int | float:
@@ -200,6 +312,26 @@ def is_member(value: Value, values: Iterable[Value]) -> bool:
     return any(same_value(value, each) for each in values)
 
 
+def place_of(parameter: Parameter, value: Value) -> int | None:
+    """Returns a value's place in a finite parameter; None when it has none."""
+    domain = parameter.domain
+    if not parameter_contains(parameter, value):
+        return None
+    size = parameter_size(parameter)
+    if size is None:
+        return None
+    if isinstance(domain, Choices | Grid | Fixed):
+        return next(place for place in range(size) if same_value(value_at(parameter, place), value))
+    if is_member(value, parameter.specials):
+        specials = parameter.specials
+        first = size - len(specials)
+        return first + next(n for n, each in enumerate(specials) if same_value(each, value))
+    if isinstance(domain, IntRange) and isinstance(value, int):
+        return (value - domain.low) // domain.step
+    step = domain.step or 1.0
+    return round((value - domain.low) / step) if isinstance(value, int | float) else None
+
+
 def domain_contains(domain: Domain, value: Value) -> bool:
     """Whether a value belongs to a domain, its type included."""
     match domain:
@@ -227,32 +359,26 @@ def parameter_contains(parameter: Parameter, value: Value) -> bool:
 
 
 def contains(space: SearchSpace, assignment: Assignment) -> bool:
-    """Whether a point has exactly the space's parameters, each with a value it allows."""
-    return len(assignment) == len(space.parameters) and all(
-        each.name in assignment and parameter_contains(each, assignment[each.name])
-        for each in space.parameters
-    )
+    """Whether a point has a value for exactly the active parameters, each allowed, all constraints met.
 
-
-def require_contained(space: SearchSpace, assignment: Assignment) -> None:
-    """Checks that a point lies in a space.
-
-    Raises: OutOfSpace: it does not; `violations` names each parameter that is missing, unknown or
-        outside its domain.
+    Of alternatives one must hold it.
     """
-    violations = [
-        FieldViolation(field=each.name, description="is missing from the point")
-        if each.name not in assignment
-        else FieldViolation(
-            field=each.name,
-            description=f"{assignment[each.name]!r} lies outside its domain",
+    return alternative_at(space, assignment) is not None
+
+
+def alternative_at(space: SearchSpace, assignment: Assignment) -> int | None:
+    """Returns the place of the first alternative that holds a point; 0 for a space without any."""
+    held = (place for place, each in enumerate(space.parts) if _holds(each, assignment))
+    return next(held, None)
+
+
+def _holds(space: SearchSpace, assignment: Assignment) -> bool:
+    active = active_parameters(space, assignment)
+    return (
+        len(assignment) == len(active)
+        and all(
+            each.name in assignment and parameter_contains(each, assignment[each.name])
+            for each in active
         )
-        for each in space.parameters
-        if each.name not in assignment or not parameter_contains(each, assignment[each.name])
-    ]
-    violations += [
-        FieldViolation(field=name, description="is not a parameter of the space")
-        for name in sorted(set(assignment) - set(space.names))
-    ]
-    if violations:
-        raise OutOfSpace(violations)
+        and all(constraint_met(each, assignment) for each in space.constraints)
+    )

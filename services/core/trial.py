@@ -9,7 +9,13 @@ from datetime import datetime
 from enum import Enum
 from typing import TypeAlias
 
+from services.core.intervals import IntervalMethod, SplitFacts
+from services.core.pruning import PruneDecision
 from services.core.space import Assignment
+
+# What a message may take where it is quoted: it is in that of tuning run, stage and orchestration.
+MAX_SHORT_MESSAGE = 300
+_TRACEBACK = "Traceback (most recent call last)"
 
 
 class TrialState(Enum):
@@ -51,12 +57,25 @@ class Failure:
     message: str
 
 
+def in_short(message: str) -> str:
+    """Gives a failure's message as it fits into another: its beginning; of a traceback, its last line."""
+    if message.startswith(_TRACEBACK):
+        message = message.rstrip().rpartition("\n")[2]
+    if len(message) <= MAX_SHORT_MESSAGE:
+        return message
+    return message[: MAX_SHORT_MESSAGE - 1] + "…"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitScores:
-    """One metric's scores in split order, bit for bit what the scorer returned."""
+    """One metric's scores in split order, bit for bit what the scorer returned.
+
+    `train_scores` are those on the rows each split was fitted on; empty unless they were asked for.
+    """
 
     metric: str
     scores: tuple[float, ...]
+    train_scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +89,7 @@ class TrialKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResult:
-    """The end of one attempt, as a worker reports it."""
+    """The end of one attempt, as a worker reports it; `prune_decision` says why it was PRUNED."""
 
     trial: TrialKey
     state: TrialState
@@ -79,6 +98,9 @@ class TrialResult:
     fit_seconds: float = 0.0
     score_seconds: float = 0.0
     duration_seconds: float = 0.0
+    prune_decision: PruneDecision | None = None
+    splits: tuple[SplitFacts, ...] = ()
+    interval_method: IntervalMethod = IntervalMethod.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +116,7 @@ class NewTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One assignment and what came of it. `score` is set iff SUCCEEDED."""
+    """One assignment and what came of it. `score` is set iff SUCCEEDED: a part of it is no score."""
 
     orchestration_id: str
     number: int
@@ -116,6 +138,9 @@ class Trial:
     queued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    prune_decision: PruneDecision | None = None
+    splits: tuple[SplitFacts, ...] = ()
+    interval_method: IntervalMethod = IntervalMethod.NONE
 
 
 RankKey: TypeAlias = tuple[float, int, float, int]
