@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from services.core.dataset_roles import DatasetRoles
 from services.core.objective import Task
 from services.core.plan import RequestKey
 from services.store.ports.results import Dataset, DatasetFormat, DatasetSummary, ModelRun
@@ -17,7 +18,7 @@ from services.store.ports.transaction import EarlierRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanonicalDataset:
-    """A table in its stored form: one uncompressed Arrow IPC file, the target as last column."""
+    """A table in its stored form: one uncompressed Arrow IPC file, the target after the features."""
 
     path: Path
     summary: DatasetSummary
@@ -33,6 +34,7 @@ class DatasetFiles(Protocol):
         file_format: DatasetFormat,
         target_column: str,
         task: Task | None,
+        roles: DatasetRoles,
         max_bytes: int,
     ) -> AbstractContextManager[CanonicalDataset]:
         """Reads an uploaded file; the canonical file is removed at the end. Blocks.
@@ -88,8 +90,11 @@ class DatasetStore(Protocol):
         """
         ...
 
-    def chunks(self, dataset_id: str) -> AsyncGenerator[bytes, None]:
-        """Streams a dataset's bytes in pieces of at most 1 MiB, in order."""
+    async def chunk(self, dataset_id: str, index: int) -> bytes | None:
+        """Gives one piece, of at most 1 MiB, of a dataset's bytes; None past the end, or if unknown.
+
+        Nothing is held between two pieces: whoever reads them may be slow.
+        """
         ...
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from services.core.objective import EvaluationSpec
+from services.core.history import ScoredTrial
 from services.core.plan import LifecycleState, RequestKey
 from services.core.refinement import Refinement
 from services.core.run import Orchestration, TuningRun
 from services.core.trial import Trial
-from services.store.ports.results import Pace, StoredEvent, TrialFilter
+from services.store.ports.results import (
+    LogPage,
+    LogPositions,
+    OrchestrationSnapshot,
+    Pace,
+    RunEvaluation,
+    TrialFilter,
+)
 from services.store.ports.transaction import EarlierRequest
 
 
@@ -42,7 +49,7 @@ class RunReader(Protocol):
         """Gives a tuning run; None if unknown."""
         ...
 
-    async def evaluation(self, tuning_run_id: str) -> EvaluationSpec | None:
+    async def evaluation(self, tuning_run_id: str) -> RunEvaluation | None:
         """Gives what a tuning run's trials compute, which never changes; None if unknown."""
         ...
 
@@ -76,6 +83,10 @@ class RunReader(Protocol):
         """Lists refinements in the order they were made."""
         ...
 
+    async def scored_trials(self, orchestration_id: str) -> Mapping[str, Sequence[ScoredTrial]]:
+        """Gives the trials with a score by tuning run, in the order they ended."""
+        ...
+
     async def pace(self, orchestration_id: str) -> Pace:
         """Gives how fast an orchestration's trials can run."""
         ...
@@ -92,16 +103,23 @@ class RunReader(Protocol):
 class EventReader(Protocol):
     """Reads event logs."""
 
-    async def last_sequences(self, orchestration_ids: Sequence[str]) -> dict[str, tuple[int, bool]]:
-        """Gives (last sequence, whether the log has ended) per orchestration; unknown ones are left out."""
+    async def positions(self, orchestration_ids: Sequence[str]) -> LogPositions:
+        """Says where logs stand."""
+        ...
+
+    async def snapshot(self, orchestration_id: str) -> OrchestrationSnapshot | None:
+        """Gives what a watch starts from; None if unknown."""
         ...
 
     async def events(
         self, orchestration_id: str, *, after: int, max_events: int, max_bytes: int
-    ) -> Sequence[StoredEvent]:
-        """Gives the next events after a sequence number, without gap; at least one if there is one."""
+    ) -> LogPage:
+        """Gives the next events after a sequence number, in order; at least one if there is one."""
         ...
 
-    async def now(self) -> datetime:
-        """Gives the database's time."""
+    async def begin_new_epoch(self, epoch: str | None) -> str | None:
+        """Begins a new epoch, because commits were lost: in any case, or only where `epoch` holds.
+
+        Returns: the new epoch; None when another one than `epoch` holds already.
+        """
         ...

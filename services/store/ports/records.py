@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from services.core.plan import LifecycleState
+from services.core.budget import UNLIMITED, Budget
+from services.core.intervals import IntervalMethod, SplitFacts
+from services.core.plan import DEFAULT_WORKER_CLASS, LifecycleState
+from services.core.pruning import Leader, PruneDecision, Threshold, threshold_of
+from services.core.pruning_settings import Pruning
 from services.core.run import TrialCounts
+from services.core.step_judging import StepStanding
+from services.core.stopping import NO_RULES, NO_TREND, StoppingRules, Trend
 from services.core.trial import Failure, SplitScores, TrialState
 
 # An assignment in the form it travels in. The store passes assignments on and never looks inside,
@@ -40,7 +46,16 @@ class Best:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrchestrationRecord:
-    """A locked orchestration; `observed_at` is the database's time when it was locked."""
+    """A locked orchestration.
+
+    Attributes:
+        observed_at: the database's time when it was locked.
+        active_seconds: time RUNNING before the present period, which began at `active_since`.
+        deadline_at: when its time will be used up; only while it is RUNNING and has a limit.
+        reserved_attempts: attempts whose price is reserved and not known yet.
+        workers_missing: whether its log says that no worker is there.
+        stopping: what ends all of it early; `trend` is how scores went since the last improvement.
+    """
 
     orchestration_id: str
     tenant: str
@@ -56,6 +71,30 @@ class OrchestrationRecord:
     started_at: datetime | None
     ended_at: datetime | None
     observed_at: datetime
+    worker_class: str = DEFAULT_WORKER_CLASS
+    budget: Budget = UNLIMITED
+    active_seconds: float = 0.0
+    active_since: datetime | None = None
+    deadline_at: datetime | None = None
+    cost: float = 0.0
+    reserved_attempts: int = 0
+    workers_missing: bool = False
+    stopping: StoppingRules = NO_RULES
+    trend: Trend = NO_TREND
+
+    @property
+    def active_seconds_now(self) -> float:
+        """Time RUNNING up to `observed_at`."""
+        if self.active_since is None:
+            return self.active_seconds
+        return self.active_seconds + max(
+            0.0, (self.observed_at - self.active_since).total_seconds()
+        )
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether its time was used up when it was locked: nothing starts any more."""
+        return self.deadline_at is not None and self.observed_at >= self.deadline_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +117,18 @@ class TuningRunRecord:
 
     Attributes:
         position: place within its stage, which is its model's place in the plan.
+        trial_budget: trials asked for; None for a grid.
+        total_combinations: points of its space; None when infinite.
         created: trials created so far, which is the next suggestion's index.
         last_end_sequence: event of the last trial that ended.
         mean_duration: seconds a trial takes, of the latest ones; None until measured.
+        metrics: what its trials are scored by, the objective first.
+        cv_folds: how many splits each of them is scored on.
+        stopping: what ends it early; `trend` is how its scores went since the last improvement.
+        stop_reason: the rule of its own that was fulfilled; nothing more is created then. Empty for none.
+        pruning: how trials are stopped early; None when they are not.
+        leaders: the best complete trials, the best first, as many as pruning keeps.
+        fits_saved: fits that trials stopped early did not need.
     """
 
     tuning_run_id: str
@@ -93,6 +141,8 @@ class TuningRunRecord:
     state: LifecycleState
     reason: str
     message: str
+    trial_budget: int | None
+    total_combinations: int | None
     counts: TrialCounts
     created: int
     best: Best | None
@@ -100,13 +150,32 @@ class TuningRunRecord:
     measured_trials: int
     mean_duration: float | None
     searcher_epoch: int
+    metrics: tuple[str, ...]
+    cv_folds: int
     started_at: datetime | None
     ended_at: datetime | None
+    stopping: StoppingRules = NO_RULES
+    trend: Trend = NO_TREND
+    stop_reason: str = ""
+    pruning: Pruning | None = None
+    leaders: tuple[Leader, ...] = ()
+    fits_saved: int = 0
+
+    @property
+    def threshold(self) -> Threshold | None:
+        """What its trials must beat now to be finished; None while none is stopped by that."""
+        if self.pruning is None or self.pruning.guesses:
+            return None
+        return threshold_of(self.leaders, self.pruning)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """A locked trial; strikes count failures by kind, kept apart from `attempt`, which is only the fence."""
+    """A locked trial; strikes count failures by kind, kept apart from `attempt`, which is only the fence.
+
+    `infra_failures` are no strikes; they may go on for a while after the first, at `infra_since`.
+    `not_before` is when it may start at the earliest, or might have; None where it never had to wait.
+    """
 
     number: int
     tuning_run_id: str
@@ -120,11 +189,14 @@ class TrialRecord:
     lost_strikes: int
     crash_strikes: int
     oom_strikes: int
+    infra_failures: int
+    infra_since: datetime | None
     crash_worker: str
     session_id: str | None
     claim_id: str | None
     worker: str
     missed_beats: int
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +218,7 @@ class TrialEnd:
     Attributes:
         finished_attempt: the attempt whose result ends it; None when no result did.
         stop_requested: whether a worker that still runs it must be told to stop.
+        prune_decision: why it was PRUNED.
     """
 
     number: int
@@ -158,6 +231,26 @@ class TrialEnd:
     score_seconds: float = 0.0
     duration_seconds: float = 0.0
     stop_requested: bool = False
+    prune_decision: PruneDecision | None = None
+    splits: tuple[SplitFacts, ...] = ()
+    interval_method: IntervalMethod = IntervalMethod.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStep:
+    """What an attempt came to after a step, and what its search's rule said then.
+
+    Attributes:
+        step: how many steps it had made.
+        decision: None where the rule did not look.
+    """
+
+    tuning_run_id: str
+    number: int
+    attempt: int
+    step: int
+    standing: StepStanding
+    decision: PruneDecision | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +262,32 @@ class TrialRequeue:
     lost_strikes: int
     crash_strikes: int
     oom_strikes: int
+    infra_failures: int
+    infra_since: datetime | None
     crash_worker: str
     not_before: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptCost:
+    """What one attempt at a trial costs.
+
+    Attributes:
+        reserved: what it may cost at most, held until it is settled; 0 without a wall limit.
+        charged: what it cost; before it is settled, what is charged for want of better knowledge.
+        left_at: when it left RUNNING without a finish.
+        expires_at: no finish is waited for after this; None without a wall limit.
+        settled: nothing changes its cost any more.
+    """
+
+    number: int
+    attempt: int
+    started_at: datetime
+    reserved: float
+    charged: float = 0.0
+    left_at: datetime | None = None
+    expires_at: datetime | None = None
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,12 +325,13 @@ class HeldTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningTrial:
-    """A trial that runs under a session."""
+    """A trial that runs under a session; `is_recent` while its claim may be unknown to the worker."""
 
     orchestration_id: str
     number: int
     attempt: int
     missed_beats: int
+    is_recent: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +339,7 @@ class RunLoad:
     """How much of a tuning run's work waits and is under way.
 
     Attributes:
-        waiting: queued trials nobody was sent, whether or not they may start yet.
+        waiting: queued trials that may start now and nobody was sent.
         outstanding: trials dispatched or running, of this tuning run.
         orchestration_outstanding: the same over the whole orchestration.
         open_for_work: whether tuning run and orchestration run, so that more may be handed out.
@@ -230,6 +348,7 @@ class RunLoad:
     tuning_run_id: str
     orchestration_id: str
     worker_class: str
+    tenant: str
     priority: int
     created_at: datetime
     stage_index: int
@@ -260,3 +379,4 @@ class PickedTrial:
     number: int
     attempt: int
     has_strikes: bool
+    request_id: str = ""

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from services.core.objective import Step, Task
+from services.core.dataset_roles import NO_ROLES, DatasetRoles
+from services.core.objective import EvaluationSpec, Step, Task
 from services.core.plan import LifecycleState
-from services.core.run import BestTrial
+from services.core.pruning import PruneDecision, Threshold
+from services.core.pruning_settings import Pruning, StepKind
+from services.core.run import BestTrial, Orchestration
+from services.core.selection import Selected
 from services.core.space import Assignment
 from services.core.trial import Trial, TrialKey, TrialState
 from services.store.ports.records import EncodedAssignment
@@ -31,6 +35,8 @@ class DatasetSummary:
     Attributes:
         classes: (label as text, rows), sorted by label; empty for a regression.
         content_hash: SHA-256 of the stored bytes, hex.
+        group_count: groups of the group column; 0 without one.
+        fold_count: folds of the fold column that are tested; 0 without one.
     """
 
     task: Task
@@ -40,6 +46,9 @@ class DatasetSummary:
     classes: tuple[tuple[str, int], ...]
     content_hash: str
     size_bytes: int
+    roles: DatasetRoles = NO_ROLES
+    group_count: int = 0
+    fold_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +103,12 @@ class CreatedTrials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Trials of one tuning run, as (number, attempt)."""
+    """Trials of one tuning run, as (number, attempt); `request_id` is what started their orchestration."""
 
     orchestration_id: str
     tuning_run_id: str
     trials: tuple[tuple[int, int], ...]
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,15 +144,28 @@ class ClaimedTrial:
     number: int
     attempt: int
     parameters: EncodedAssignment
+    candidate_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """How a claim was answered: `later` stay queued, `stale` are not this message's any more."""
+    """How a claim was answered: `later` stay queued, `stale` are not this message's any more.
+
+    `threshold` is what the trials must beat now; None while none is stopped early.
+    """
 
     trials: tuple[ClaimedTrial, ...]
     later: tuple[int, ...]
     stale: tuple[int, ...]
+    threshold: Threshold | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvaluation:
+    """What all trials of a tuning run compute, and how they are stopped early; it never changes."""
+
+    evaluation: EvaluationSpec
+    pruning: Pruning | None
 
 
 class FinishOutcome(Enum):
@@ -151,6 +174,14 @@ class FinishOutcome(Enum):
     DONE = "done"
     DUPLICATE = "duplicate"
     FENCED = "fenced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How results were taken, in their order, and what other trials of their tuning runs must beat now."""
+
+    outcomes: tuple[FinishOutcome, ...]
+    thresholds: Mapping[str, Threshold]
 
 
 class OrderKind(Enum):
@@ -169,12 +200,28 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoldReport:
-    """One scored fold of a running trial."""
+class StepReport:
+    """One step of a running trial; `step` counts from 1, `value` is as its kind says."""
 
     trial: TrialKey
-    split: int
-    score: float
+    step: int
+    value: float
+    kind: StepKind = StepKind.FOLD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """How steps were taken.
+
+    Attributes:
+        orders: about trials that must stop: ended, or of another attempt or session by now.
+        stops: reported trials that a rule stops, with why.
+        thresholds: what others of their tuning runs must beat now, by id.
+    """
+
+    orders: tuple[Order, ...]
+    stops: Mapping[TrialKey, PruneDecision]
+    thresholds: Mapping[str, Threshold]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +238,52 @@ class StoredEvent:
     """One event of a log; `encoded` is the whole event in the form it travels in."""
 
     sequence: int
+    occurred_at: datetime
     encoded: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPage:
+    """Some events of a log in order.
+
+    Attributes:
+        epoch: they belong to; None where the first event is not the one asked for, or there is none.
+    """
+
+    epoch: str | None
+    events: tuple[StoredEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPosition:
+    """Where a log stands.
+
+    Attributes:
+        first_sequence: of the oldest event that is kept; one more than the last when none is.
+        ended: whether the last event is final, unless the orchestration is reopened.
+    """
+
+    first_sequence: int
+    last_sequence: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPositions:
+    """Where some logs stand, in one consistent read; unknown ones are left out."""
+
+    epoch: str
+    observed_at: datetime
+    logs: Mapping[str, LogPosition]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrchestrationSnapshot:
+    """An orchestration with everything that belongs to it, and the epoch of its log, in one read."""
+
+    orchestration: Orchestration
+    epoch: str
+    observed_at: datetime
 
 
 class TrialOrder(Enum):
@@ -225,8 +317,21 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionMade:
+    """How a result, `best`, was selected: among which candidates, with `best_by_score` as their measure."""
+
+    rule: str
+    selected: Selected
+    best: BestTrial
+    best_by_score: BestTrial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RankedModel:
-    """One model of an orchestration; `rank` 0 when it has no successful trial."""
+    """One model of an orchestration; `rank` 0 when it has no successful trial.
+
+    `best` is what was selected where `selection` says so, else the best by score.
+    """
 
     rank: int
     model_run_id: str
@@ -234,14 +339,19 @@ class RankedModel:
     state: LifecycleState
     best: BestTrial | None
     message: str
+    selection: SelectionMade | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BestModel:
-    """The best model and the ranking; `complete` is false when the orchestration was not."""
+    """The best model and the ranking; `complete` is false when the orchestration was not.
+
+    `selection` says how `best` was selected; None for the best by score.
+    """
 
     best: BestTrial
     trial: Trial
     ranking: tuple[RankedModel, ...]
     scoring_metric: str
     complete: bool
+    selection: SelectionMade | None = None

@@ -7,7 +7,7 @@ and its event numbers have no gap.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +15,12 @@ from typing import Protocol
 
 from services.core.event import Payload
 from services.core.plan import Plan, RequestKey
+from services.core.pruning import PruneDecision
 from services.core.refinement import Refinement
 from services.core.space import Assignment, SearchSpace
+from services.core.step_judging import Incumbent, StepStanding
 from services.store.ports.records import (
+    AttemptCost,
     OrchestrationRecord,
     SessionRecord,
     StageRecord,
@@ -25,6 +28,7 @@ from services.store.ports.records import (
     TrialInsert,
     TrialRecord,
     TrialRequeue,
+    TrialStep,
     TuningRunRecord,
 )
 
@@ -69,11 +73,13 @@ class PlanWrites(Protocol):
         orchestration_id: str,
         tuning_run_ids: Sequence[Sequence[str]],
         spec_hash: bytes,
+        request_id: str,
     ) -> Study | None:
         """Inserts an orchestration, its stages and tuning runs, all PENDING.
 
         Args:
             tuning_run_ids: ids for the tuning runs of each stage, in the plan's order.
+            request_id: of the request behind it; empty for none.
 
         Returns: None when inserted, else the study that holds the name.
         Raises: NotFound: a model run does not exist.
@@ -124,6 +130,12 @@ class TrialWrites(Protocol):
         """Makes queued trials available to the next hand-out; all of the orchestration's for None."""
         ...
 
+    async def delay_trials(
+        self, orchestration_id: str, numbers: Sequence[int], seconds: float
+    ) -> None:
+        """Makes queued trials available to hand-outs after so many seconds."""
+        ...
+
     async def end_trials(self, orchestration_id: str, ends: Sequence[TrialEnd]) -> None:
         """Gives trials their terminal states."""
         ...
@@ -147,11 +159,81 @@ class TrialWrites(Protocol):
         ...
 
 
-class Transaction(PlanWrites, TrialWrites, Protocol):
+class CostWrites(Protocol):
+    """What attempts of a locked orchestration cost."""
+
+    async def insert_attempt_costs(
+        self,
+        orchestration_id: str,
+        attempts: Sequence[tuple[int, int]],
+        *,
+        started_at: datetime,
+        reserved: float,
+    ) -> int:
+        """Notes that attempts start, given as (number, attempt).
+
+        Returns: how many were not noted before.
+        """
+        ...
+
+    async def read_attempt_costs(
+        self, orchestration_id: str, attempts: Sequence[tuple[int, int]]
+    ) -> Sequence[AttemptCost]:
+        """Gives the costs of those of the attempts, as (number, attempt), that are not settled."""
+        ...
+
+    async def read_expired_costs(self, orchestration_id: str) -> Sequence[AttemptCost]:
+        """Gives the costs of attempts that left and whose finish is not waited for any more."""
+        ...
+
+    async def save_attempt_costs(self, orchestration_id: str, costs: Sequence[AttemptCost]) -> None:
+        """Writes what changed about attempts that were not settled."""
+        ...
+
+
+class StepWrites(Protocol):
+    """What trials of a locked orchestration came to after each step, where a rule compares them."""
+
+    async def read_steps(
+        self, orchestration_id: str, attempts: Sequence[tuple[int, int]]
+    ) -> Sequence[TrialStep]:
+        """Gives all that is known of the steps of attempts, as (number, attempt), by number and step."""
+        ...
+
+    async def read_standings(
+        self, tuning_run_id: str, steps: Sequence[int]
+    ) -> Mapping[int, Mapping[int, StepStanding]]:
+        """Gives where the trials of a tuning run stood, by step and number; each by its latest attempt."""
+        ...
+
+    async def read_stops(
+        self, orchestration_id: str, attempts: Sequence[tuple[int, int]]
+    ) -> Mapping[int, PruneDecision]:
+        """Gives the first decision to stop of each of those attempts that has one, by number."""
+        ...
+
+    async def read_incumbent(self, orchestration_id: str, number: int) -> Incumbent | None:
+        """Gives a complete trial as others run against it; None where its splits are not known."""
+        ...
+
+    async def insert_steps(self, orchestration_id: str, steps: Sequence[TrialStep]) -> None:
+        """Adds steps; those of an attempt that are there already stay as they are."""
+        ...
+
+
+class Transaction(PlanWrites, TrialWrites, CostWrites, StepWrites, Protocol):
     """Everything one transaction can do; nothing of it is visible before it commits."""
+
+    async def knows_session(self, session_id: str) -> bool:
+        """Says whether there is a session with this id, open or ended; it is not locked."""
+        ...
 
     async def keep_session(self, session_id: str) -> SessionRecord | None:
         """Reads a session and keeps it from ending before this transaction does; None if unknown."""
+        ...
+
+    async def has_other_workers(self, session: SessionRecord) -> bool:
+        """Says whether another worker of the session's class lives, by its name."""
         ...
 
     async def lock_orchestration(self, orchestration_id: str) -> OrchestrationRecord | None:
@@ -176,6 +258,10 @@ class Transaction(PlanWrites, TrialWrites, Protocol):
 
     async def save_orchestration(self, record: OrchestrationRecord) -> None:
         """Writes what can change of an orchestration."""
+        ...
+
+    async def save_budget(self, record: OrchestrationRecord) -> None:
+        """Writes limits, what was used of them, and what else changes rarely."""
         ...
 
     async def save_stages(self, orchestration_id: str, records: Sequence[StageRecord]) -> None:
@@ -203,8 +289,9 @@ class Transaction(PlanWrites, TrialWrites, Protocol):
         first_sequence: int,
         payloads: Sequence[Payload],
         occurred_at: datetime,
+        request_id: str,
     ) -> None:
-        """Appends events numbered from `first_sequence` on."""
+        """Appends events numbered from `first_sequence` on, all brought about by one request, or by none."""
         ...
 
 

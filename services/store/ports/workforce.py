@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 
 from services.core.trial import TrialKey
@@ -30,8 +31,10 @@ class SessionStore(Protocol):
         """Extends a lease. Returns: False when the session has ended; None if unknown."""
         ...
 
-    async def set_listener(self, session_id: str, listener_id: str) -> bool | None:
-        """Names the order stream that is open for a session. Returns: as `renew`."""
+    async def set_listener(
+        self, session_id: str, listener_id: str, *, lease_seconds: float
+    ) -> bool | None:
+        """Names the order stream that is open for a session, and extends its lease. Returns: as `renew`."""
         ...
 
     async def shorten(self, session_id: str, *, listener_id: str, lease_seconds: float) -> None:
@@ -46,6 +49,14 @@ class SessionStore(Protocol):
         """Ends all sessions whose lease ran out. Returns: their ids."""
         ...
 
+    async def limit_leases(self, lease_seconds: float) -> None:
+        """Shortens every lease that would last longer than this from now on."""
+        ...
+
+    async def clock(self) -> datetime:
+        """Gives the database's time."""
+        ...
+
     async def unsettled(self) -> Sequence[tuple[str, bool]]:
         """Lists ended sessions whose trials are not queued again yet, as (id, whether it was lost)."""
         ...
@@ -58,8 +69,8 @@ class SessionStore(Protocol):
         """Says how attempts stand, in the order asked."""
         ...
 
-    async def running(self, session_id: str) -> Sequence[RunningTrial]:
-        """Lists the trials that run under a session."""
+    async def running(self, session_id: str, *, recent_seconds: float) -> Sequence[RunningTrial]:
+        """Lists the trials that run under a session; recent are those started within so many seconds."""
         ...
 
     async def note_missed_beats(
@@ -98,7 +109,7 @@ class HandingOut(Protocol):
         """Makes trials available that were dispatched long ago and never claimed.
 
         Args:
-            seconds: how long ago at least; behind long trials it is three of them.
+            seconds: how long ago at least; where trials of the class take long it is three of them.
 
         Returns: how many.
         """
@@ -128,8 +139,14 @@ class HandOutStore(Protocol):
         """Makes dispatched, unclaimed trials of these batches available; all others are left alone."""
         ...
 
-    async def recall_all(self, dispatched_for_seconds: float) -> int:
-        """Makes every trial available that was dispatched so long ago and not claimed."""
+    async def recall_all(self, dispatched_for_seconds: float, worker_class: str) -> int:
+        """Makes every trial available that was dispatched so long ago and not claimed.
+
+        Args:
+            worker_class: whose queue lost them; empty for all.
+
+        Returns: how many.
+        """
         ...
 
 

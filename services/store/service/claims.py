@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 from services.core.errors import WrongState
 from services.core.event import TrialStarted
@@ -12,19 +13,31 @@ from services.store.ports.records import SessionRecord, TrialRecord, TuningRunRe
 from services.store.ports.results import Claimed, ClaimedTrial
 from services.store.ports.transaction import Storage, Transaction
 from services.store.ports.workforce import ChangeSignal
+from services.store.service import costs
 from services.store.service.identifiers import canonical_id, id_or_none, not_found
 from services.store.service.ledger import Ledger, moved
 
 # Trials shorter than this tell nothing by starting that their end does not tell a moment later.
 _WORTH_AN_EVENT_SECONDS = 1.0
+# A message that reached the wrong worker is sent again after this long: soon, but never in a hot circle.
+# At random: a broker serves its consumers in turn, and trials that wait equally long could reach the
+# wrong worker every time.
+_ANOTHER_TURN_SECONDS = (0.25, 2.0)
+# How long a trial waits for another worker to come where there is none.
+_ANOTHER_WORKER_SECONDS = 10.0
 
 
 class Claims:
-    """Gives trials to sessions: a compare-and-set on QUEUED and the attempt."""
+    """Gives trials to sessions: a compare-and-set on QUEUED and the attempt.
 
-    def __init__(self, storage: Storage, signal: ChangeSignal) -> None:
+    Args:
+        random: for the jitter of delays.
+    """
+
+    def __init__(self, storage: Storage, signal: ChangeSignal, random: Random) -> None:
         self._storage = storage
         self._signal = signal
+        self._random = random
 
     async def claim(
         self,
@@ -56,7 +69,9 @@ class Claims:
             if record is None or not runs:
                 return Claimed(trials=(), later=(), stale=tuple(wanted))
             ledger = Ledger(tx, record, runs=runs)
-            claimed = await _claim(tx, ledger, runs[0], session, claim_id=claim_id, wanted=wanted)
+            claimed = await _claim(
+                tx, ledger, runs[0], session, self._random, claim_id=claim_id, wanted=wanted
+            )
             if claimed.trials:
                 await ledger.save()
         self._signal.committed(known_orchestration)
@@ -90,6 +105,7 @@ async def _claim(
     ledger: Ledger,
     run: TuningRunRecord,
     session: SessionRecord,
+    random: Random,
     *,
     claim_id: str,
     wanted: dict[int, int],
@@ -114,14 +130,16 @@ async def _claim(
             again.append(trial)
         else:
             stale.append(number)
-    room = len(free)
-    if {orchestration.state, run.state} != {LifecycleState.RUNNING}:
-        room = 0
-    elif orchestration.max_concurrent_trials:
-        room = max(0, orchestration.max_concurrent_trials - orchestration.counts.running)
+    elsewhere, seconds = await _better_elsewhere(tx, free, session, random)
+    free = [each for each in free if each not in elsewhere]
+    room = _room(ledger, run, len(free))
     taken, later = free[:room], free[room:]
     if later:
         await tx.clear_dispatch(orchestration.orchestration_id, [each.number for each in later])
+    if elsewhere:
+        await tx.delay_trials(
+            orchestration.orchestration_id, [each.number for each in elsewhere], seconds
+        )
     if taken:
         await tx.start_trials(
             orchestration.orchestration_id,
@@ -130,15 +148,54 @@ async def _claim(
             claim_id=claim_id,
         )
         ledger.count(run.tuning_run_id, moved([(each.state, TrialState.RUNNING) for each in taken]))
+        await costs.start(tx, ledger, taken)
         _note_started(ledger, run, taken, session)
     return Claimed(
         trials=tuple(
-            ClaimedTrial(number=each.number, attempt=each.attempt, parameters=each.parameters)
+            ClaimedTrial(
+                number=each.number,
+                attempt=each.attempt,
+                parameters=each.parameters,
+                candidate_index=each.candidate_index,
+            )
             for each in (*again, *taken)
         ),
-        later=tuple(each.number for each in later),
+        later=tuple(each.number for each in (*later, *elsewhere)),
         stale=tuple(stale),
+        threshold=run.threshold,
     )
+
+
+async def _better_elsewhere(
+    tx: Transaction, trials: Sequence[TrialRecord], session: SessionRecord, random: Random
+) -> tuple[list[TrialRecord], float]:
+    """Finds trials that brought down a child of this very worker, and must be tried on another.
+
+    With no other worker alive such a trial waits once for one to come, then runs here.
+
+    Returns: the trials, and the seconds until they may be handed out again.
+    """
+    struck = [
+        each for each in trials if each.crash_strikes and each.crash_worker == session.worker_name
+    ]
+    if not struck:
+        return [], 0.0
+    if await tx.has_other_workers(session):
+        return struck, random.uniform(*_ANOTHER_TURN_SECONDS)
+    return [each for each in struck if each.not_before is None], _ANOTHER_WORKER_SECONDS
+
+
+def _room(ledger: Ledger, run: TuningRunRecord, wanted: int) -> int:
+    """Counts trials that may start now: by state, time, concurrency and cost."""
+    orchestration = ledger.orchestration
+    if {orchestration.state, run.state} != {LifecycleState.RUNNING} or orchestration.is_overdue:
+        return 0
+    rooms = [wanted]
+    if orchestration.max_concurrent_trials:
+        rooms.append(orchestration.max_concurrent_trials - orchestration.counts.running)
+    if (affordable := costs.room(ledger)) is not None:
+        rooms.append(affordable)
+    return max(0, min(rooms))
 
 
 def _note_started(

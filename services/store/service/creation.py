@@ -15,7 +15,7 @@ from services.store.ports.transaction import Storage, Transaction
 from services.store.ports.workforce import ChangeSignal
 from services.store.service.identifiers import canonical_id, not_found
 from services.store.service.ledger import Ledger
-from services.store.service.plans import check_epoch, load_runs
+from services.store.service.loading import check_epoch, load_runs
 
 
 class TrialCreation:
@@ -70,7 +70,8 @@ class TrialCreation:
             )
         fresh = [each for each in trials if each.suggestion_index >= run.created]
         known = len(trials) - len(fresh)
-        allowed = fresh[: max(0, run.counts.total - run.created)]
+        room = _room(ledger, run)
+        allowed = fresh[:room]
         first_number = ledger.orchestration.next_trial_number
         if known:
             found = await tx.find_number(run.tuning_run_id, trials[0].suggestion_index)
@@ -107,8 +108,18 @@ class TrialCreation:
         return CreatedTrials(
             first_number=answer_number,
             created=known + len(allowed),
-            remaining=run.counts.total - run.created - len(allowed),
+            remaining=room - len(allowed),
         )
+
+
+def _room(ledger: Ledger, run: TuningRunRecord) -> int:
+    """Counts trials that may be created now: by the tuning run's own number and by the budget."""
+    record = ledger.orchestration
+    if record.is_overdue:
+        return 0
+    own = max(0, run.counts.total - run.created)
+    by_budget = record.budget.room_for_trials(record.next_trial_number)
+    return own if by_budget is None else min(own, by_budget)
 
 
 def _check_consecutive(trials: Sequence[NewTrial]) -> None:

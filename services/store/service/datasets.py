@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from services.core.dataset_roles import NO_ROLES, DatasetRoles
 from services.core.errors import FieldViolation, InvalidRequest, WrongState
 from services.core.objective import Task
 from services.core.plan import RequestKey
@@ -27,6 +28,8 @@ from services.store.service.plans import check_same_request
 BUILT_IN_PREFIX = "sklearn:"
 # Parsing takes several times the file's size in memory: one at a time per replica.
 _PARSERS = 1
+# Each holds a piece or two in memory for as long as its reader takes.
+_DOWNLOADS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,7 @@ class Upload:
     task: Task | None
     file_format: DatasetFormat
     request_id: str | None
+    roles: DatasetRoles = NO_ROLES
 
 
 class Datasets:
@@ -48,6 +52,7 @@ class Datasets:
         self._files = files
         self.max_bytes = max_bytes
         self._parsers = asyncio.Semaphore(_PARSERS)
+        self._downloads = asyncio.Semaphore(_DOWNLOADS)
         self._built_ins = asyncio.Lock()
 
     async def upload(self, upload: Upload, path: Path, *, tenant: str) -> Dataset:
@@ -71,6 +76,7 @@ class Datasets:
             file_format=upload.file_format,
             target_column=upload.target_column,
             task=upload.task,
+            roles=upload.roles,
             max_bytes=self.max_bytes,
         )
         async with self._parsers, _in_thread(parsed) as canonical:
@@ -161,11 +167,22 @@ class Datasets:
             )
 
     async def chunks(self, dataset_id: str, *, tenant: str) -> AsyncGenerator[bytes, None]:
-        """Streams a dataset's stored bytes. Raises: NotFound."""
+        """Streams a dataset's stored bytes.
+
+        Waits for others where too many are streamed; holds nothing of the database meanwhile.
+
+        Raises: NotFound: there is no such dataset, or it was deleted on the way.
+        """
         dataset = await self.dataset(dataset_id, tenant=tenant)
-        async with aclosing(self._store.chunks(dataset.dataset_id)) as chunks:
-            async for chunk in chunks:
+        sent, index = 0, 0
+        async with self._downloads:
+            while sent < dataset.summary.size_bytes:
+                chunk = await self._store.chunk(dataset.dataset_id, index)
+                if not chunk:
+                    raise not_found("dataset", dataset_id)
                 yield chunk
+                sent += len(chunk)
+                index += 1
 
 
 @asynccontextmanager
@@ -200,6 +217,9 @@ def _hash_of(upload: Upload, path: Path) -> bytes:
     with path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").digest()
     header = repr((upload.name, upload.target_column, upload.task, upload.file_format))
+    if upload.roles != NO_ROLES:
+        # Uploads without roles keep the hash they had before there were any.
+        header += repr(upload.roles)
     return hashlib.sha256(header.encode() + content).digest()
 
 

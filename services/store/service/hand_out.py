@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from services.store.ports.records import PickedTrial, RunLoad, WorkerClass
 from services.store.ports.results import Batch, HandedOut, HandOut, WorkerClassStatus
@@ -16,11 +17,21 @@ class HandOuts:
 
     A QUEUED row is the outbox: what was marked as dispatched and never claimed is marked again after
     `dispatch_seconds`, so a lost message delays a trial and loses nothing.
+
+    Args:
+        tenant_weights: shares of the workers by tenant; those not named weigh 1.
     """
 
-    def __init__(self, store: HandOutStore, *, dispatch_seconds: float) -> None:
+    def __init__(
+        self,
+        store: HandOutStore,
+        *,
+        dispatch_seconds: float,
+        tenant_weights: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self._store = store
         self._dispatch_seconds = dispatch_seconds
+        self._tenant_weights = tenant_weights
 
     async def hand_out(self) -> HandedOut:
         """Picks waiting trials for the slots that are live, about two batches each."""
@@ -28,7 +39,7 @@ class HandOuts:
             await store.requeue_unclaimed(self._dispatch_seconds)
             classes = await store.worker_classes()
             loads = await store.loads()
-            allocations = allocate(loads, classes)
+            allocations = allocate(loads, classes, self._tenant_weights)
             picked: Sequence[PickedTrial] = ()
             if allocations:
                 wanted: dict[str, int] = {}
@@ -49,9 +60,15 @@ class HandOuts:
         ]
         return await self._store.recall(known) if known else 0
 
-    async def recall_all(self, *, dispatched_for_seconds: float = 0.0) -> int:
-        """Makes every trial available again that was dispatched so long ago and not claimed."""
-        return await self._store.recall_all(dispatched_for_seconds)
+    async def recall_all(
+        self, *, dispatched_for_seconds: float = 0.0, worker_class: str = ""
+    ) -> int:
+        """Makes every trial available again that was dispatched so long ago and not claimed.
+
+        Args:
+            worker_class: whose queue lost them; empty for all.
+        """
+        return await self._store.recall_all(dispatched_for_seconds, worker_class)
 
 
 def _batched(allocations: Sequence[Allocation], picked: Sequence[PickedTrial]) -> list[HandOut]:
@@ -77,6 +94,7 @@ def _batched(allocations: Sequence[Allocation], picked: Sequence[PickedTrial]) -
                     orchestration_id=group[0].orchestration_id,
                     tuning_run_id=allocation.tuning_run_id,
                     trials=tuple((each.number, each.attempt) for each in group),
+                    request_id=group[0].request_id,
                 ),
             )
             for group in groups

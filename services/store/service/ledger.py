@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from services.common import request_ids
 from services.core.event import BestImproved, Payload
+from services.core.pruning import Leader, Threshold, place_of, with_leader
 from services.core.run import BestTrial, TrialCounts
 from services.core.trial import TrialState
 from services.store.ports.records import (
@@ -48,6 +50,7 @@ class Ledger:
         self._changed_stages: set[int] = set()
         self._payloads: list[Payload] = []
         self._best_before = orchestration.best
+        self._rare_before = _rare(orchestration)
 
     @property
     def now(self) -> datetime:
@@ -89,8 +92,12 @@ class Ledger:
         self.update(counts=self.orchestration.counts + change)
 
     def offer_best(self, trial: TrialRecord, score: float) -> None:
-        """Takes a trial as best of its tuning run, and of the orchestration, where it beats them."""
+        """Takes a complete trial as best of its tuning run, and of the orchestration, where it beats them."""
         run = self.runs[trial.tuning_run_id]
+        if run.pruning is not None and not run.pruning.guesses:
+            leader = Leader(score=score, place=place_of(trial.candidate_index, trial.number))
+            leaders = with_leader(run.leaders, leader, keep=run.pruning.keep)
+            run = self.update_run(trial.tuning_run_id, leaders=leaders)
         candidate = NO_CANDIDATE if trial.candidate_index is None else trial.candidate_index
         best = Best(
             number=trial.number,
@@ -104,15 +111,22 @@ class Ledger:
         if best.beats(self.orchestration.best):
             self.update(best=best)
 
-    async def save(self) -> None:
-        """Writes everything that changed, an event for a new best trial included."""
+    async def tell_best(self) -> None:
+        """Adds an event for a new best trial, if there is one: before an event nothing may follow."""
         best = self.orchestration.best
         if best is not None and best != self._best_before:
             await self._append_best(best)
+        self._best_before = best
+
+    async def save(self) -> None:
+        """Writes everything that changed, an event for a new best trial included."""
+        await self.tell_best()
         record = self.orchestration
         first = record.last_sequence + 1
         self.update(last_sequence=record.last_sequence + len(self._payloads))
         await self._tx.save_orchestration(self.orchestration)
+        if _rare(self.orchestration) != self._rare_before:
+            await self._tx.save_budget(self.orchestration)
         if self._changed_runs:
             await self._tx.save_tuning_runs(
                 [self.runs[each] for each in sorted(self._changed_runs)]
@@ -128,9 +142,10 @@ class Ledger:
                 first_sequence=first,
                 payloads=self._payloads,
                 occurred_at=self.now,
+                request_id=request_ids.cause(),
             )
         self._payloads = []
-        self._best_before = best
+        self._rare_before = _rare(self.orchestration)
 
     async def _append_best(self, best: Best) -> None:
         run = self.runs[best.tuning_run_id]
@@ -151,6 +166,20 @@ class Ledger:
         )
 
 
+def _rare(record: OrchestrationRecord) -> tuple[object, ...]:
+    """What changes too rarely to be written with every change."""
+    return (
+        record.budget,
+        record.active_seconds,
+        record.active_since,
+        record.deadline_at,
+        record.cost,
+        record.reserved_attempts,
+        record.workers_missing,
+        record.trend,
+    )
+
+
 def moved(trials: Iterable[tuple[TrialState, TrialState]]) -> TrialCounts:
     """Gives the change of counters for trials that go from one state to another."""
     change = dict.fromkeys(_COUNTERS, 0)
@@ -158,3 +187,9 @@ def moved(trials: Iterable[tuple[TrialState, TrialState]]) -> TrialCounts:
         change[before.value] -= 1
         change[after.value] += 1
     return TrialCounts(**change)
+
+
+def thresholds_of(ledger: Ledger) -> dict[str, Threshold]:
+    """Gives what trials of the locked tuning runs must beat, by id, of those where there is something."""
+    found = {each.tuning_run_id: each.threshold for each in ledger.runs.values()}
+    return {name: threshold for name, threshold in found.items() if threshold is not None}

@@ -28,14 +28,21 @@ class OrderBoard:
         self._poll_seconds = poll_seconds
         self._queues: dict[str, asyncio.Queue[list[Order] | None]] = {}
         self._nudged = asyncio.Event()
+        self._draining = False
 
     def stops_requested(self) -> None:
         """Looks for orders now."""
         self._nudged.set()
 
     async def listen(self, session_id: str) -> AsyncGenerator[list[Order], None]:
-        """Yields orders for a session until it has ended."""
+        """Yields orders for a session until it has ended, listens anew, or this replica drains."""
+        if self._draining:
+            return
         queue: asyncio.Queue[list[Order] | None] = asyncio.Queue()
+        displaced = self._queues.get(session_id)
+        if displaced is not None:
+            # Its connection may be dead without anybody knowing; nothing comes this way any more.
+            displaced.put_nowait(None)
         self._queues[session_id] = queue
         try:
             while (orders := await queue.get()) is not None:
@@ -45,7 +52,8 @@ class OrderBoard:
                 del self._queues[session_id]
 
     def drain(self) -> None:
-        """Ends all streams."""
+        """Ends all streams, and those yet to come at once."""
+        self._draining = True
         for queue in self._queues.values():
             queue.put_nowait(None)
 
@@ -55,7 +63,7 @@ class OrderBoard:
             try:
                 await self._poll()
             except Unavailable as error:
-                logger.warning("cannot look for orders", reason=error.reason)
+                logger.warning("cannot look for orders", reason=error.reason, limit_seconds=10)
             try:
                 async with asyncio.timeout(self._poll_seconds):
                     await self._nudged.wait()

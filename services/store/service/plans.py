@@ -1,56 +1,30 @@
-"""Plans: creating orchestrations, ending tuning runs, pausing, resuming, cancelling."""
+"""Plans: creating orchestrations and studies, and every change of them that people or coordinators make."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Sequence
+from dataclasses import replace
 
-from services.core.errors import AlreadyExists, Conflict, FieldViolation, InvalidRequest, WrongState
-from services.core.event import Notice, RefinementMade
-from services.core.plan import LifecycleState, Plan, RequestKey
-from services.core.refinement import Refinement
+from services.common import request_ids
+from services.core.budget import Limit
+from services.core.errors import AlreadyExists, FieldViolation, InvalidRequest
+from services.core.event import Notice
+from services.core.plan import Plan, RequestKey
+from services.core.queue_naming import problem_of_worker_class
 from services.core.run import Orchestration, TrialCounts
+from services.core.study import differences
 from services.store.ports.reading import RunReader
-from services.store.ports.records import TuningRunRecord
-from services.store.ports.transaction import EarlierRequest, Storage, Study, Transaction
+from services.store.ports.transaction import EarlierRequest, Storage, Transaction
 from services.store.ports.workforce import ChangeSignal
 from services.store.service import lifecycle
+from services.store.service.changing import Change, apply
+from services.store.service.closing import Closing, check_state, close
+from services.store.service.endings import end_by_limit
+from services.store.service.extension import Extension, extend, resume_study
 from services.store.service.identifiers import canonical_id, new_id, not_found
-from services.store.service.ledger import Ledger
+from services.store.service.loading import check_epoch, load_plan, load_runs
 
-_ACTIVE = (LifecycleState.RUNNING, LifecycleState.PAUSED)
-
-
-class Change(Enum):
-    """What people can do with an orchestration."""
-
-    PAUSE = "pause"
-    RESUME = "resume"
-    CANCEL = "cancel"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closing:
-    """The end of one tuning run.
-
-    Attributes:
-        epoch: of the searcher lease; None for an end by hand.
-        as_of_sequence: last event the decision had seen.
-        state: COMPLETED or FAILED.
-        refinement: the space of the same model's tuning run in the next stage; None keeps it.
-        next_planned_trials: trials that tuning run will run on the refined space.
-        next_total_combinations: points of the refined space; None when infinite.
-    """
-
-    tuning_run_id: str
-    epoch: int | None
-    as_of_sequence: int
-    state: LifecycleState
-    reason: str
-    message: str
-    refinement: Refinement | None
-    next_planned_trials: int
-    next_total_combinations: int | None
+__all__ = ["Change", "Closing", "Extension", "Plans", "check_same_request"]
 
 
 def check_same_request(earlier: EarlierRequest, key: RequestKey) -> None:
@@ -88,31 +62,29 @@ class Plans:
     ) -> Orchestration:
         """Creates an orchestration with everything in it, in one transaction, and starts its first stage.
 
-        Idempotent by request id and by study name.
+        Idempotent by request id and by study name: a study that exists is extended by what the plan asks
+        for beyond it (trials of the last stage, limits), else returned as it is.
 
         Raises:
-            InvalidRequest: the plan has no stages or a stage no tuning runs.
+            InvalidRequest: the plan has no stages or a stage no tuning runs, or no queue can be named
+                after its worker class.
             AlreadyExists: the request id or the study name is taken by something else.
             NotFound: a model run does not exist.
         """
         _check_plan(plan)
         orchestration_id = new_id()
-        async with self._storage.transaction() as tx:
-            found = await self._insert(
-                tx, plan, tenant=tenant, key=key, spec_hash=spec_hash, new=orchestration_id
-            )
-            if found is None:
-                ledger = await _load(tx, orchestration_id)
-                ledger.update(
-                    counts=TrialCounts(total=sum(run.counts.total for run in ledger.runs.values()))
+        try:
+            async with self._storage.transaction() as tx:
+                found = await self._insert(
+                    tx, plan, tenant=tenant, key=key, spec_hash=spec_hash, new=orchestration_id
                 )
-                lifecycle.begin(ledger)
-                for notice in plan.notices:
-                    reason, _, words = notice.partition(":")
-                    ledger.append(Notice(reason=reason.strip(), message=words.strip()))
-                await ledger.save()
-        if found is None:
-            self._signal.committed(orchestration_id)
+                if found is None:
+                    await _begin(tx, orchestration_id, plan.notices)
+        except _AnotherStudy as error:
+            # Read outside the transaction, which is undone: reading takes a connection of its own.
+            study = await self._read(error.orchestration_id)
+            raise _study_exists(study, plan) from error
+        self._signal.committed(found or orchestration_id)
         return await self._read(found or orchestration_id)
 
     async def _insert(
@@ -137,10 +109,15 @@ class Plans:
             orchestration_id=new,
             tuning_run_ids=[[new_id() for _ in stage.tuning_runs] for stage in plan.stages],
             spec_hash=spec_hash,
+            request_id=request_ids.cause(),
         )
         if study is None:
             return None
-        _check_same_study(study, plan, spec_hash)
+        if study.spec_hash != spec_hash:
+            raise _AnotherStudy(study.orchestration_id)
+        ledger = await load_plan(tx, study.orchestration_id)
+        if resume_study(ledger, plan):
+            await ledger.save()
         if key is not None:
             await tx.redirect_request(tenant, key, resource_id=study.orchestration_id)
         return study.orchestration_id
@@ -150,35 +127,21 @@ class Plans:
 
         Raises:
             NotFound: there is no such tuning run.
-            Conflict: the epoch is old, or a trial of it ended after `as_of_sequence`.
+            Conflict: the epoch is old, a trial of it ended after `as_of_sequence`, or it was extended.
             WrongState: it does not run, or is to be COMPLETED without a success.
             InvalidRequest: the state is not one to end in, or the refinement has no target.
         """
-        if closing.state not in (LifecycleState.COMPLETED, LifecycleState.FAILED):
-            raise InvalidRequest(
-                [
-                    FieldViolation(
-                        field="state",
-                        description=f"is {closing.state.name}, must be COMPLETED or FAILED",
-                    )
-                ]
-            )
+        check_state(closing)
         tuning_run_id = canonical_id("tuning run", closing.tuning_run_id)
         orchestration_id = await self._storage.orchestration_of(tuning_run_id)
         if orchestration_id is None:
             raise not_found("tuning run", tuning_run_id)
         async with self._storage.transaction() as tx:
-            ledger = await _load(tx, orchestration_id)
-            _check_closing(ledger, ledger.runs[tuning_run_id], closing)
-            stop = await lifecycle.cancel_open_trials(tx, ledger, [tuning_run_id])
-            if closing.refinement is not None:
-                await _refine(tx, ledger, tuning_run_id, closing.refinement, closing)
-            message = closing.message
-            if closing.state is LifecycleState.FAILED and not message:
-                message = await tx.most_frequent_failure(tuning_run_id)
-            lifecycle.end_run(
-                ledger, tuning_run_id, closing.state, reason=closing.reason, message=message
-            )
+            ledger = await load_plan(tx, orchestration_id)
+            if ledger.orchestration.is_overdue:
+                stop = await end_by_limit(tx, ledger, Limit.SECONDS)
+            else:
+                stop = await close(tx, ledger, replace(closing, tuning_run_id=tuning_run_id))
             await ledger.save()
         self._committed(orchestration_id, stop=stop)
         return await self._read(orchestration_id)
@@ -189,28 +152,34 @@ class Plans:
         Raises: NotFound; WrongState: the orchestration has ended in another state.
         """
         orchestration_id = canonical_id("orchestration", orchestration_id)
-        stop = False
         async with self._storage.transaction() as tx:
-            ledger = await _load(tx, orchestration_id)
-            state = ledger.orchestration.state
-            if state.is_terminal and not (
-                change is Change.CANCEL and state is LifecycleState.CANCELLED
-            ):
-                raise lifecycle.refuse_ended(
-                    "orchestration", orchestration_id, state, f"be {_PAST[change]}"
-                )
-            if change is Change.PAUSE and state is LifecycleState.RUNNING:
-                lifecycle.pause(ledger)
-            elif change is Change.RESUME and state is LifecycleState.PAUSED:
-                lifecycle.resume(ledger)
-                # Messages sent before the pause may be gone from the queue: workers hand back what
-                # they cannot claim.
-                await tx.clear_dispatch(orchestration_id, None)
-            elif change is Change.CANCEL and not state.is_terminal:
-                stop = await lifecycle.cancel_open_trials(tx, ledger, sorted(ledger.runs))
-                lifecycle.cancel(ledger)
+            ledger = await load_plan(tx, orchestration_id)
+            if ledger.orchestration.is_overdue and change is not Change.CANCEL:
+                stop = await end_by_limit(tx, ledger, Limit.SECONDS)
+            else:
+                stop = await apply(tx, ledger, change)
             await ledger.save()
         self._committed(orchestration_id, stop=stop)
+        return await self._read(orchestration_id)
+
+    async def extend(
+        self, orchestration_id: str, extension: Extension, *, tenant: str, key: RequestKey | None
+    ) -> Orchestration:
+        """Adds trials and to limits, in one transaction; idempotent by request id.
+
+        Raises:
+            NotFound: there is no such orchestration.
+            AlreadyExists: the request id was used with another body.
+            InvalidRequest: something is added to a limit that is not set, or too much.
+            WrongState: it cannot be extended, or would have nothing to run: the message says why.
+        """
+        orchestration_id = canonical_id("orchestration", orchestration_id)
+        async with self._storage.transaction() as tx:
+            if not await _done_before(tx, tenant, key, orchestration_id):
+                ledger = await load_plan(tx, orchestration_id)
+                extend(ledger, extension)
+                await ledger.save()
+        self._signal.committed(orchestration_id)
         return await self._read(orchestration_id)
 
     async def add_notice(
@@ -250,78 +219,15 @@ class Plans:
             self._signal.stops_requested()
 
 
-_PAST = {Change.PAUSE: "paused", Change.RESUME: "resumed", Change.CANCEL: "cancelled"}
-
-
-async def load_runs(tx: Transaction, orchestration_id: str, tuning_run_ids: list[str]) -> Ledger:
-    """Locks an orchestration and some of its tuning runs.
-
-    Raises: NotFound: there is no such orchestration.
-    """
-    record = await tx.lock_orchestration(orchestration_id)
-    if record is None:
-        raise not_found("orchestration", orchestration_id)
-    runs = await tx.lock_tuning_runs(orchestration_id, tuning_run_ids)
-    return Ledger(tx, record, runs=runs)
-
-
-def check_epoch(run: TuningRunRecord, epoch: int) -> None:
-    """Raises: Conflict: another coordinator has taken the searcher since."""
-    if run.searcher_epoch != epoch:
-        raise Conflict(
-            f"the searcher of tuning run {run.tuning_run_id} is at epoch {run.searcher_epoch}, not"
-            f" {epoch}: another coordinator has taken it",
-            reason="EPOCH_OLD",
-            metadata={"tuning_run_id": run.tuning_run_id, "epoch": str(run.searcher_epoch)},
-        )
-
-
-async def _load(tx: Transaction, orchestration_id: str) -> Ledger:
-    record = await tx.lock_orchestration(orchestration_id)
-    if record is None:
-        raise not_found("orchestration", orchestration_id)
-    runs = await tx.lock_tuning_runs(orchestration_id, None)
-    stages = await tx.lock_stages(orchestration_id)
-    return Ledger(tx, record, runs=runs, stages=stages)
-
-
-async def _refine(
-    tx: Transaction, ledger: Ledger, source_id: str, refinement: Refinement, closing: Closing
-) -> None:
-    target = _target_of(ledger, ledger.runs[source_id], refinement.target_tuning_run_id)
-    stored = replace(
-        refinement,
-        refinement_id=ledger.orchestration.refinement_count + 1,
-        orchestration_id=ledger.orchestration.orchestration_id,
-        source_tuning_run_id=source_id,
-        target_tuning_run_id=target.tuning_run_id,
-    )
-    ledger.update(refinement_count=stored.refinement_id)
-    await tx.insert_refinement(stored)
-    await tx.set_space(
-        target.tuning_run_id,
-        space=stored.space_after,
-        total_combinations=closing.next_total_combinations,
-    )
-    change = TrialCounts(total=closing.next_planned_trials - target.counts.total)
-    ledger.count(target.tuning_run_id, change)
-    ledger.append(RefinementMade(refinement=stored))
-
-
-def _target_of(ledger: Ledger, source: TuningRunRecord, target_id: str) -> TuningRunRecord:
-    """Finds the tuning run a refinement is for: the one named, or the same model's in the next stage."""
-    for run in ledger.runs_of_stage(source.stage_index + 1):
-        named = run.tuning_run_id == target_id
-        if (named or not target_id) and run.model_run_id == source.model_run_id:
-            return run
-    raise InvalidRequest(
-        [
-            FieldViolation(
-                field="refinement.target_tuning_run_id",
-                description=f"{target_id!r} is no tuning run of the same model in the next stage",
-            )
-        ]
-    )
+async def _done_before(
+    tx: Transaction, tenant: str, key: RequestKey | None, resource_id: str
+) -> bool:
+    if key is None:
+        return False
+    earlier = await tx.reserve_request(tenant, key, resource_id=resource_id)
+    if earlier is not None:
+        check_same_request(earlier, key)
+    return earlier is not None
 
 
 def _check_plan(plan: Plan) -> None:
@@ -343,6 +249,8 @@ def _check_plan(plan: Plan) -> None:
                         description=f"is {run.planned_trials}, must be at least 1",
                     )
                 )
+    if (problem := problem_of_worker_class(plan.worker_class)) is not None:
+        violations.append(FieldViolation(field="worker_class", description=problem))
     if plan.max_concurrent_trials < 0:
         violations.append(
             FieldViolation(
@@ -354,34 +262,31 @@ def _check_plan(plan: Plan) -> None:
         raise InvalidRequest(violations)
 
 
-def _check_same_study(study: Study, plan: Plan, spec_hash: bytes) -> None:
-    if study.spec_hash != spec_hash:
-        raise AlreadyExists(
-            f"study {plan.study_name!r} exists with another specification; choose another name"
-            " or send the same request",
-            reason="STUDY_EXISTS",
-            metadata={"study_name": plan.study_name, "orchestration_id": study.orchestration_id},
-        )
+class _AnotherStudy(Exception):
+    """The name is taken by a study with another specification."""
+
+    def __init__(self, orchestration_id: str) -> None:
+        super().__init__(orchestration_id)
+        self.orchestration_id = orchestration_id
 
 
-def _check_closing(ledger: Ledger, run: TuningRunRecord, closing: Closing) -> None:
-    if closing.epoch is not None:
-        check_epoch(run, closing.epoch)
-    if run.state not in _ACTIVE:
-        raise lifecycle.refuse_ended("tuning run", run.tuning_run_id, run.state, "be closed")
-    if run.last_end_sequence > closing.as_of_sequence:
-        raise Conflict(
-            f"a trial of tuning run {run.tuning_run_id} ended at event {run.last_end_sequence},"
-            f" after event {closing.as_of_sequence}, the last one the decision knew",
-            reason="DECISION_OUTDATED",
-            metadata={
-                "tuning_run_id": run.tuning_run_id,
-                "last_sequence": str(ledger.orchestration.last_sequence),
-            },
-        )
-    if closing.state is LifecycleState.COMPLETED and run.counts.succeeded == 0:
-        raise WrongState(
-            f"tuning run {run.tuning_run_id} has no successful trial and cannot be COMPLETED",
-            reason="NO_SUCCESS",
-            metadata={"tuning_run_id": run.tuning_run_id},
-        )
+def _study_exists(study: Orchestration, plan: Plan) -> AlreadyExists:
+    differ = differences(study, plan)
+    what = f": {'; '.join(differ)}" if differ else ""
+    return AlreadyExists(
+        f"study {plan.study_name!r} exists with another specification{what}. Send what it was started"
+        " with, where only the trials of the last stage and limits may be larger, to go on with it; or"
+        " choose another name",
+        reason="STUDY_EXISTS",
+        metadata={"study_name": plan.study_name, "orchestration_id": study.orchestration_id},
+    )
+
+
+async def _begin(tx: Transaction, orchestration_id: str, notices: Sequence[str]) -> None:
+    ledger = await load_plan(tx, orchestration_id)
+    ledger.update(counts=TrialCounts(total=sum(run.counts.total for run in ledger.runs.values())))
+    lifecycle.begin(ledger)
+    for notice in notices:
+        reason, _, words = notice.partition(":")
+        ledger.append(Notice(reason=reason.strip(), message=words.strip()))
+    await ledger.save()

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 from services.core.plan import LifecycleState
 from services.core.run import BestTrial, Orchestration, TuningRun
-from services.store.ports.results import RankedModel
+from services.store.ports.results import RankedModel, SelectionMade
 
 
-def ranked_models(orchestration: Orchestration) -> tuple[RankedModel, ...]:
-    """Ranks models by their best trial over all stages, equal scores by their place in the plan.
-
-    Models without a successful trial come last, unranked, with why.
-    """
+def runs_by_model(orchestration: Orchestration) -> dict[str, list[TuningRun]]:
+    """Gives the tuning runs of each model run in the order of the stages."""
     by_model: dict[str, list[TuningRun]] = {}
     for stage in orchestration.stages:
         for run in stage.tuning_runs:
             by_model.setdefault(run.model_run_id, []).append(run)
-    placed = [(runs, _best_of(runs)) for runs in by_model.values()]
+    return by_model
+
+
+def ranked_models(
+    orchestration: Orchestration, selections: Mapping[str, SelectionMade]
+) -> tuple[RankedModel, ...]:
+    """Ranks models by their best trial over all stages, equal scores by their place in the plan.
+
+    Models without a successful trial come last, unranked, with why.
+
+    Args:
+        selections: by model run, what was selected in place of the best by score.
+    """
+    placed = [
+        (runs, selections[name].best if name in selections else best_of_runs(runs))
+        for name, runs in runs_by_model(orchestration).items()
+    ]
     ranked = sorted(
         ((runs, best) for runs, best in placed if best is not None),
         # sorted() keeps the plan's order between equals.
         key=lambda pair: -pair[1].score,
     )
-    found = [_ranked(rank, runs, best) for rank, (runs, best) in enumerate(ranked, start=1)]
+    found = [
+        replace(_ranked(rank, runs, best), selection=selections.get(best.model_run_id))
+        for rank, (runs, best) in enumerate(ranked, start=1)
+    ]
     found += [_ranked(0, runs, None) for runs, best in placed if best is None]
     return tuple(found)
 
 
-def _best_of(runs: list[TuningRun]) -> BestTrial | None:
+def best_of_runs(runs: Sequence[TuningRun]) -> BestTrial | None:
+    """Gives the best trial by score of one model's tuning runs; None without a successful one."""
     best: BestTrial | None = None
     for run in runs:
         # Stages come in order: on equal scores the earlier one stays.

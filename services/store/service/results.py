@@ -1,22 +1,30 @@
-"""Results: folds as they are scored, and the ends of trials."""
+"""Results: the ends of trials."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
+from services.core.budget import Limit
 from services.core.errors import FieldViolation, InvalidRequest
-from services.core.event import FoldScored, TrialFinished, TrialRequeued
+from services.core.event import TrialFinished, TrialRequeued
+from services.core.pruning import PruneDecision, Threshold, place_of
 from services.core.trial import Failure, FailureKind, TrialKey, TrialResult, TrialState
 from services.store.ports.records import TrialEnd, TrialRecord, TrialRequeue
-from services.store.ports.results import FinishOutcome, FoldReport, Order, OrderKind
-from services.store.ports.transaction import Storage, Transaction
+from services.store.ports.results import Finished, FinishOutcome
+from services.store.ports.transaction import Storage
 from services.store.ports.workforce import ChangeSignal
+from services.store.service import costs, steps
+from services.store.service.endings import end_by_limit, reached
+from services.store.service.fencing import believed_of
 from services.store.service.grouping import by_orchestration
 from services.store.service.identifiers import id_or_none
-from services.store.service.ledger import Ledger, moved
-from services.store.service.verdicts import after_loss, judged, retried
+from services.store.service.ledger import Ledger, moved, thresholds_of
+from services.store.service.loading import load_for_ends
+from services.store.service.prunes import checked_prune, fits_saved
+from services.store.service.stopping import Stops, carry_out
+from services.store.service.verdicts import after_trouble, judged, retried
 
 # Means follow the latest trials: durations drift as a search moves through its space.
 _MEASURED_WINDOW = 50
@@ -34,79 +42,93 @@ class Results:
         self._signal = signal
         self._random = random
 
-    async def finish(self, results: Sequence[TrialResult]) -> list[FinishOutcome]:
+    async def finish(self, session_id: str, results: Sequence[TrialResult]) -> Finished:
         """Ends trials, one transaction per orchestration.
 
         DONE: it counts. DUPLICATE: the same attempt ended the trial before. FENCED: the attempt is not
-        the trial's any more, and it is not a success that comes late, which is taken once.
+        the trial's any more, and it is not a success that comes late, which is taken once; or it is not
+        the session's. A PRUNED trial that could still be among those to keep is tried again.
 
-        Returns: an outcome per result, in order.
+        Args:
+            session_id: the one the attempts were claimed under; it may have ended since.
+
+        Returns: an outcome per result, in order, and the thresholds after that.
         Raises: InvalidRequest: a state is not one a trial can end in.
         """
         _check_states(results)
         outcomes = [FinishOutcome.FENCED] * len(results)
+        thresholds: dict[str, Threshold] = {}
+        sender = id_or_none(session_id)
+        if sender is None:
+            return Finished(outcomes=tuple(outcomes), thresholds=thresholds)
         for orchestration_id, places in by_orchestration([each.trial for each in results]):
             mine = [results[place] for place in places]
-            answers = await self._finish(orchestration_id, mine)
-            for place, answer in zip(places, answers, strict=True):
+            answers = await self._finish(sender, orchestration_id, mine)
+            for place, answer in zip(places, answers.outcomes, strict=True):
                 outcomes[place] = answer
-        return outcomes
+            thresholds.update(answers.thresholds)
+        return Finished(outcomes=tuple(outcomes), thresholds=thresholds)
 
     async def _finish(
-        self, orchestration_id: str, results: Sequence[TrialResult]
-    ) -> list[FinishOutcome]:
+        self, session_id: str, orchestration_id: str, results: Sequence[TrialResult]
+    ) -> Finished:
         async with self._storage.transaction() as tx:
-            record = await tx.lock_orchestration(orchestration_id)
-            if record is None:
-                return [FinishOutcome.FENCED] * len(results)
             numbers = sorted({each.trial.number for each in results})
-            runs = await tx.lock_tuning_runs_of_trials(orchestration_id, numbers)
-            ledger = Ledger(tx, record, runs=runs)
+            ledger = await load_for_ends(tx, orchestration_id, numbers, failing=len(results))
+            if ledger is None:
+                return Finished(outcomes=(FinishOutcome.FENCED,) * len(results), thresholds={})
             trials = {each.number: each for each in await tx.lock_trials(orchestration_id, numbers)}
-            finish = _Finish(ledger, trials, self._random)
-            outcomes = [finish.take(each) for each in results]
+            believed = await believed_of(tx, session_id, trials, results)
+            stops = await steps.stops_of(tx, ledger, trials, results)
+            finish = _Finish(ledger, trials, self._random, stops)
+            outcomes = [
+                finish.take(each) if each.trial in believed else FinishOutcome.FENCED
+                for each in results
+            ]
             if finish.ends:
                 await tx.end_trials(orchestration_id, finish.ends)
+                await steps.complete(tx, ledger, trials, finish.ends)
             if finish.requeues:
                 await tx.requeue_trials(orchestration_id, finish.requeues)
-            if finish.ends or finish.requeues:
-                finish.settle()
+            finish.settle()
+            changed = bool(finish.ends or finish.requeues)
+            charged = await costs.finish(
+                tx, ledger, [each for each in results if each.trial in believed]
+            )
+            stop = any(each.stop_requested for each in finish.ends)
+            if changed and reached(ledger.orchestration) is Limit.FAILURES:
+                stop |= await end_by_limit(tx, ledger, Limit.FAILURES)
+            else:
+                stop |= await carry_out(tx, ledger, finish.stops)
+            if changed or charged:
                 await ledger.save()
-        if finish.ends or finish.requeues:
+        if changed:
             self._signal.committed(orchestration_id)
-        if any(each.stop_requested for each in finish.ends):
+        if stop:
             self._signal.stops_requested()
-        return outcomes
-
-    async def report_folds(self, folds: Sequence[FoldReport]) -> list[Order]:
-        """Appends scored folds of running trials to the log; each split of an attempt once, in order.
-
-        Returns: orders about trials that must stop: ended, or of another attempt by now.
-        """
-        orders: dict[TrialKey, None] = {}
-        for orchestration_id, places in by_orchestration([each.trial for each in folds]):
-            mine = [folds[place] for place in places]
-            async with self._storage.transaction() as tx:
-                dropped, appended = await _report(tx, orchestration_id, mine)
-            orders.update(dict.fromkeys(dropped))
-            if appended:
-                self._signal.committed(orchestration_id)
-        unknown = [each.trial for each in folds if id_or_none(each.trial.orchestration_id) is None]
-        orders.update(dict.fromkeys(unknown))
-        return [Order(kind=OrderKind.CANCEL, trial=each) for each in orders]
+        return Finished(outcomes=tuple(outcomes), thresholds=thresholds_of(ledger))
 
 
 class _Finish:
     """Decides about the results of one orchestration, one after another."""
 
-    def __init__(self, ledger: Ledger, trials: dict[int, TrialRecord], random: Random) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        trials: dict[int, TrialRecord],
+        random: Random,
+        stops: Mapping[TrialKey, PruneDecision],
+    ) -> None:
         self._ledger = ledger
         self._random = random
+        self._stops = stops
         self._trials = trials
         self._durations: dict[str, list[float]] = {}
         self._ended: dict[int, int] = {}
         self._moves: dict[str, list[tuple[TrialState, TrialState]]] = {}
         self._last_ends: dict[str, int] = {}
+        self._failures = 0
+        self.stops = Stops(ledger)
         self.ends: list[TrialEnd] = []
         self.requeues: list[TrialRequeue] = []
 
@@ -121,15 +143,27 @@ class _Finish:
         if trial.state.is_terminal:
             same = trial.finished_attempt == attempt
             return FinishOutcome.DUPLICATE if same else FinishOutcome.FENCED
-        end = judged(result)
+        run = self._ledger.runs[trial.tuning_run_id]
+        end = judged(result, metrics=run.metrics, cv_folds=run.cv_folds)
+        if end.state is TrialState.PRUNED:
+            end = checked_prune(
+                end,
+                run=run,
+                place=place_of(trial.candidate_index, trial.number),
+                stop=self._stops.get(result.trial),
+            )
         current = attempt == trial.attempt and trial.state is TrialState.RUNNING
-        late_success = attempt < trial.attempt and end.state is TrialState.SUCCEEDED
+        late_success = 0 <= attempt < trial.attempt and end.state is TrialState.SUCCEEDED
         if not current and not late_success:
+            return FinishOutcome.FENCED
+        if self._is_over() or self.stops.include(trial):
+            # The search ends with this batch, or the tuning run: what comes after the last failure it could
+            # bear, or the trial that fulfilled a rule, is cancelled.
             return FinishOutcome.FENCED
         if current and end.failure is not None:
             requeue = (
-                # Its worker's trouble, not its own: as when the worker is lost.
-                after_loss(trial, self._ledger.now, self._random)
+                # Its worker's trouble, not its own.
+                after_trouble(trial, self._ledger.now, self._random)
                 if end.failure.kind is FailureKind.INFRA
                 else retried(trial, end.failure.kind)
             )
@@ -180,9 +214,13 @@ class _Finish:
                 score_seconds=end.score_seconds,
                 duration_seconds=end.duration_seconds,
                 stop_requested=still_runs,
+                prune_decision=end.prune_decision,
+                splits=end.splits,
+                interval_method=end.interval_method,
             )
         )
         self._ended[trial.number] = result.trial.attempt
+        self._failures += end.state is TrialState.FAILED
         self._move(trial, end.state)
         self._last_ends[trial.tuning_run_id] = ledger.append(
             TrialFinished(
@@ -194,11 +232,18 @@ class _Finish:
                 split_scores=end.metrics[0].scores if end.metrics else (),
                 failure=failure,
                 duration_seconds=end.duration_seconds,
+                prune_decision=end.prune_decision,
+                train_scores=end.metrics[0].train_scores if end.metrics else (),
             )
         )
+        if end.prune_decision is not None:
+            run = ledger.runs[trial.tuning_run_id]
+            saved = run.fits_saved + fits_saved(end, run)
+            ledger.update_run(trial.tuning_run_id, fits_saved=saved)
+        self.stops.take(trial, end)
         if end.score is not None:
             ledger.offer_best(trial, end.score)
-        if end.state in (TrialState.SUCCEEDED, TrialState.FAILED):
+        if end.state in (TrialState.SUCCEEDED, TrialState.FAILED, TrialState.PRUNED):
             self._durations.setdefault(trial.tuning_run_id, []).append(end.duration_seconds)
 
     def _requeue(self, trial: TrialRecord, requeue: TrialRequeue, cause: FailureKind) -> None:
@@ -210,53 +255,17 @@ class _Finish:
             TrialRequeued(number=trial.number, attempt=requeue.attempt, cause=cause)
         )
 
+    def _is_over(self) -> bool:
+        record = self._ledger.orchestration
+        limit = record.budget.max_failed_trials
+        return limit is not None and record.counts.failed + self._failures > limit
+
     def _move(self, trial: TrialRecord, state: TrialState) -> None:
         self._moves.setdefault(trial.tuning_run_id, []).append((trial.state, state))
 
 
 def _on_another(trial: TrialRecord) -> bool:
     return bool(trial.crash_strikes) and trial.crash_worker not in ("", trial.worker)
-
-
-async def _report(
-    tx: Transaction, orchestration_id: str, folds: Sequence[FoldReport]
-) -> tuple[list[TrialKey], bool]:
-    """Returns: attempts to stop, and whether anything was appended."""
-    record = await tx.lock_orchestration(orchestration_id)
-    if record is None:
-        return [each.trial for each in folds], False
-    ledger = Ledger(tx, record, runs=())
-    numbers = sorted({each.trial.number for each in folds})
-    trials = {each.number: each for each in await tx.lock_trials(orchestration_id, numbers)}
-    dropped: list[TrialKey] = []
-    reported = {each.number: each.reported_splits for each in trials.values()}
-    for fold in sorted(folds, key=lambda each: (each.trial.number, each.split)):
-        trial = trials.get(fold.trial.number)
-        if (
-            trial is None
-            or trial.state is not TrialState.RUNNING
-            or trial.attempt != fold.trial.attempt
-        ):
-            dropped.append(fold.trial)
-            continue
-        # A report that is repeated after its answer was lost adds nothing.
-        if fold.split < reported[trial.number] or not math.isfinite(fold.score):
-            continue
-        reported[trial.number] = fold.split + 1
-        ledger.append(
-            FoldScored(
-                number=trial.number, attempt=trial.attempt, split=fold.split, score=fold.score
-            )
-        )
-    changed = [
-        (number, splits)
-        for number, splits in sorted(reported.items())
-        if splits != trials[number].reported_splits
-    ]
-    if changed:
-        await tx.set_reported_splits(orchestration_id, changed)
-        await ledger.save()
-    return dropped, bool(changed)
 
 
 def _check_states(results: Sequence[TrialResult]) -> None:

@@ -6,18 +6,19 @@ import dataclasses
 from collections.abc import Sequence
 
 from services.core.errors import FieldViolation, InvalidRequest, WrongState
-from services.core.objective import EvaluationSpec
+from services.core.history import RunHistory, score_history
 from services.core.plan import LifecycleState
 from services.core.refinement import Refinement
 from services.core.run import Orchestration, TuningRun
 from services.core.trial import Trial, TrialState
 from services.store.ports.reading import RunReader
 from services.store.ports.records import NO_CANDIDATE
-from services.store.ports.results import BestModel, TrialFilter, TrialOrder
+from services.store.ports.results import BestModel, RunEvaluation, TrialFilter, TrialOrder
 from services.store.service import pages
 from services.store.service.identifiers import canonical_id, not_found
 from services.store.service.ranking import ranked_models
 from services.store.service.remaining import with_remaining
+from services.store.service.selecting import selections
 
 
 class Runs:
@@ -70,7 +71,7 @@ class Runs:
             raise not_found("tuning run", tuning_run_id)
         return found
 
-    async def evaluation(self, tuning_run_id: str) -> EvaluationSpec:
+    async def evaluation(self, tuning_run_id: str) -> RunEvaluation:
         """Gives what a tuning run's trials compute. Raises: NotFound."""
         tuning_run_id = canonical_id("tuning run", tuning_run_id)
         found = await self._reader.evaluation(tuning_run_id)
@@ -85,6 +86,23 @@ class Runs:
         if not found and not await self._reader.exists(orchestration_id):
             raise not_found("orchestration", orchestration_id)
         return found
+
+    async def history(self, orchestration_id: str) -> Sequence[RunHistory]:
+        """Gives how each tuning run went, in the order of the plan. Raises: NotFound."""
+        orchestration = await self.orchestration(orchestration_id)
+        scored = await self._reader.scored_trials(orchestration.orchestration_id)
+        return [
+            RunHistory(
+                tuning_run_id=run.tuning_run_id,
+                stage_index=run.stage_index,
+                model_run_id=run.model_run_id,
+                model_type=run.model_type,
+                method=run.method_used,
+                scores=score_history(scored.get(run.tuning_run_id, ())),
+            )
+            for stage in orchestration.stages
+            for run in stage.tuning_runs
+        ]
 
     async def trials(
         self,
@@ -195,15 +213,20 @@ class Runs:
                 reason="NOT_COMPLETE",
                 metadata=metadata,
             )
-        trial = await self._reader.trial(found.orchestration_id, found.best.trial_number)
+        made = await selections(self._reader, found)
+        ranking = ranked_models(found, made)
+        # Ranked by what was selected of each model, where there is a rule for that.
+        best = (ranking[0].best if made else None) or found.best
+        trial = await self._reader.trial(found.orchestration_id, best.trial_number)
         if trial is None:
-            raise not_found("trial", str(found.best.trial_number))
+            raise not_found("trial", str(best.trial_number))
         return BestModel(
-            best=found.best,
+            best=best,
             trial=trial,
-            ranking=ranked_models(found),
+            ranking=ranking,
             scoring_metric=found.scoring_metric,
             complete=complete,
+            selection=made.get(best.model_run_id),
         )
 
 

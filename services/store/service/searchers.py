@@ -9,6 +9,9 @@ from services.store.ports.results import SearcherLease
 from services.store.ports.workforce import SearcherStore
 from services.store.service.identifiers import id_or_none
 
+# Bounds one statement, whatever is asked for.
+_MAX_NEW = 1_000
+
 
 class Searchers:
     """Gives leases on the searchers of running tuning runs."""
@@ -35,7 +38,7 @@ class Searchers:
         return await self._store.acquire(
             coordinator_id,
             held=_known(held),
-            max_new=max(0, max_new),
+            max_new=min(max(0, max_new), _MAX_NEW),
             lease_seconds=self.lease_seconds,
         )
 

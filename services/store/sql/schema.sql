@@ -34,6 +34,7 @@ CREATE TABLE crescendo.requests (
     created_at  timestamptz NOT NULL DEFAULT crescendo.now(),
     PRIMARY KEY (tenant, rpc, request_id)
 );
+CREATE INDEX requests_by_age ON crescendo.requests (created_at);
 
 -- Dataset ids are UUIDs or `sklearn:NAME`, hence text.
 CREATE TABLE crescendo.datasets (
@@ -51,7 +52,15 @@ CREATE TABLE crescendo.datasets (
     content_hash   text        NOT NULL,
     size_bytes     bigint      NOT NULL,
     built_in       boolean     NOT NULL,
-    created_at     timestamptz NOT NULL DEFAULT crescendo.now()
+    created_at     timestamptz NOT NULL DEFAULT crescendo.now(),
+    -- Empty and 0 where no column has the role.
+    group_column   text        NOT NULL DEFAULT '',
+    time_column    text        NOT NULL DEFAULT '',
+    weight_column  text        NOT NULL DEFAULT '',
+    fold_column    text        NOT NULL DEFAULT '',
+    positive_label text        NOT NULL DEFAULT '',
+    group_count    bigint      NOT NULL DEFAULT 0,
+    fold_count     bigint      NOT NULL DEFAULT 0
 );
 CREATE INDEX datasets_listed ON crescendo.datasets (tenant, built_in DESC, created_at DESC, dataset_id);
 
@@ -111,12 +120,43 @@ CREATE TABLE crescendo.orchestrations (
     best_rank             bigint[],        -- what decides between equal scores, lowest first
     created_at            timestamptz      NOT NULL DEFAULT crescendo.now(),
     started_at            timestamptz,
-    ended_at              timestamptz
+    ended_at              timestamptz,
+    worker_class          text             NOT NULL DEFAULT 'default',
+    max_trials            bigint           CHECK (max_trials >= 1),
+    max_failed_trials     bigint           CHECK (max_failed_trials >= 0),
+    max_seconds           double precision CHECK (max_seconds > 0),
+    max_cost              double precision CHECK (max_cost > 0),
+    price_per_hour        double precision CHECK (price_per_hour > 0),
+    trial_timeout_seconds double precision CHECK (trial_timeout_seconds > 0),
+    -- Time RUNNING: before the present period, and when that began.
+    active_seconds        double precision NOT NULL DEFAULT 0 CHECK (active_seconds >= 0),
+    active_since          timestamptz,
+    deadline_at           timestamptz,     -- only while it is RUNNING and has `max_seconds`
+    cost                  double precision NOT NULL DEFAULT 0 CHECK (cost >= 0),
+    -- A count, not a sum: sums of fractions do not come back to 0.
+    reserved_attempts     bigint           NOT NULL DEFAULT 0 CHECK (reserved_attempts >= 0),
+    workers_missing       boolean          NOT NULL DEFAULT false, -- and its log says so
+    first_sequence        bigint           NOT NULL DEFAULT 1, -- kept; one more than the last when none is
+    request_id            text             NOT NULL DEFAULT '', -- of the request it came from, for logs
+    stopping_proto        bytea,           -- StoppingRules; never changes
+    plateau_reference     double precision, -- the score of the last improvement
+    flat_trials           bigint           NOT NULL DEFAULT 0 CHECK (flat_trials >= 0),
+    selection_proto       bytea,           -- Selection; NULL for the best by score
+    -- Exact budgets, whatever the code above does.
+    CONSTRAINT orchestrations_trials_within_budget CHECK (next_trial_number <= max_trials),
+    CONSTRAINT orchestrations_cost_within_budget
+        CHECK (cost <= max_cost OR trial_timeout_seconds IS NULL)
 ) WITH (fillfactor = 50);
+CREATE INDEX orchestrations_due
+    ON crescendo.orchestrations (deadline_at) WHERE state = 'running' AND deadline_at IS NOT NULL;
+CREATE INDEX orchestrations_running
+    ON crescendo.orchestrations (worker_class) WHERE state = 'running';
 CREATE UNIQUE INDEX orchestrations_by_study
     ON crescendo.orchestrations (tenant, study_name) WHERE study_name IS NOT NULL;
 CREATE INDEX orchestrations_listed
     ON crescendo.orchestrations (tenant, created_at DESC, orchestration_id);
+CREATE INDEX orchestrations_ended
+    ON crescendo.orchestrations (ended_at, orchestration_id) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE crescendo.stages (
     orchestration_id       uuid             NOT NULL REFERENCES crescendo.orchestrations,
@@ -131,6 +171,7 @@ CREATE TABLE crescendo.stages (
     created_at             timestamptz      NOT NULL DEFAULT crescendo.now(),
     started_at             timestamptz,
     ended_at               timestamptz,
+    plan_proto             bytea,           -- StagePlan without its tuning runs; never changes
     PRIMARY KEY (orchestration_id, stage_index)
 );
 
@@ -176,12 +217,22 @@ CREATE TABLE crescendo.tuning_runs (
     created_at            timestamptz      NOT NULL DEFAULT crescendo.now(),
     started_at            timestamptz,
     ended_at              timestamptz,
+    stopping_proto        bytea,           -- StoppingRules; never changes
+    plateau_reference     double precision, -- the score of the last improvement
+    flat_trials           bigint           NOT NULL DEFAULT 0 CHECK (flat_trials >= 0),
+    stop_reason           text             NOT NULL DEFAULT '', -- the rule of its own that was fulfilled
+    pruning_proto         bytea,           -- Pruning; null where no trial is stopped early
+    leader_scores         double precision[] NOT NULL DEFAULT '{}', -- of the best complete trials, best first
+    leader_places         bigint[]         NOT NULL DEFAULT '{}', -- their candidate index and number, in turn
+    fits_saved            bigint           NOT NULL DEFAULT 0 CHECK (fits_saved >= 0),
+    start_proto           bytea,           -- StartPoints; NULL without any
     UNIQUE (orchestration_id, stage_index, position),
     FOREIGN KEY (orchestration_id, stage_index) REFERENCES crescendo.stages,
     -- Exact budgets, whatever the code above does.
     CHECK (created <= planned)
 ) WITH (fillfactor = 50);
-CREATE INDEX tuning_runs_running ON crescendo.tuning_runs (tuning_run_id) WHERE state = 'running';
+CREATE INDEX tuning_runs_active
+    ON crescendo.tuning_runs (tuning_run_id) WHERE state IN ('running', 'paused');
 CREATE INDEX tuning_runs_by_model_run ON crescendo.tuning_runs (model_run_id);
 
 -- Trials and events carry no foreign keys: they are written only under the lock of the rows they
@@ -200,7 +251,7 @@ CREATE TABLE crescendo.trials (
     suggestion_index      integer          NOT NULL,
     suggested_at_sequence bigint           NOT NULL,
     score                 double precision,
-    metrics_proto         bytea,           -- Trial with only `metrics`
+    metrics_proto         bytea,           -- Trial with only its scores and `prune_decision`
     failure_kind          text,
     failure_message       text,
     finished_attempt      integer,         -- the attempt whose result ended the trial
@@ -222,6 +273,8 @@ CREATE TABLE crescendo.trials (
     queued_at             timestamptz      NOT NULL DEFAULT crescendo.now(),
     started_at            timestamptz,
     finished_at           timestamptz,
+    infra_failures        integer          NOT NULL DEFAULT 0, -- trouble of workers: no strikes
+    infra_since           timestamptz,     -- when the first of them was
     PRIMARY KEY (orchestration_id, number),
     UNIQUE (tuning_run_id, suggestion_index),
     -- NaN sorts above every number in Postgres: it must never get in.
@@ -230,8 +283,10 @@ CREATE TABLE crescendo.trials (
 ) WITH (fillfactor = 80);
 CREATE INDEX trials_open
     ON crescendo.trials (tuning_run_id, number) WHERE state IN ('queued', 'running');
-CREATE INDEX trials_dispatched
-    ON crescendo.trials (dispatched_at) WHERE state = 'queued' AND dispatched_at IS NOT NULL;
+CREATE INDEX trials_sent
+    ON crescendo.trials (tuning_run_id, dispatched_at) WHERE state = 'queued' AND dispatched_at IS NOT NULL;
+CREATE INDEX trials_delayed
+    ON crescendo.trials (tuning_run_id, not_before) WHERE state = 'queued' AND not_before IS NOT NULL;
 CREATE INDEX trials_running ON crescendo.trials (session_id) WHERE state = 'running';
 CREATE INDEX trials_to_stop ON crescendo.trials (session_id) WHERE stop_requested;
 CREATE INDEX trials_failed ON crescendo.trials (tuning_run_id) WHERE state = 'failed';
@@ -240,6 +295,44 @@ CREATE INDEX trials_best_first
         orchestration_id, score DESC, stage_index,
         coalesce(candidate_index, 9223372036854775807), number
     ) WHERE score IS NOT NULL;
+
+-- What trials came to after each step, where a rule compares them while they run, and what it decided.
+
+CREATE TABLE crescendo.trial_steps (
+    orchestration_id uuid             NOT NULL,
+    tuning_run_id    uuid             NOT NULL,
+    number           integer          NOT NULL,
+    attempt          integer          NOT NULL,
+    step             integer          NOT NULL CHECK (step >= 1), -- steps made, this one included
+    value            double precision NOT NULL, -- of the step
+    mean             double precision NOT NULL, -- of all its steps so far
+    best             double precision NOT NULL, -- of them
+    decision_proto   bytea,           -- PruneDecision; null where no rule looked
+    stops            boolean          NOT NULL DEFAULT false, -- whether it ends the trial
+    PRIMARY KEY (orchestration_id, number, attempt, step),
+    -- NaN sorts above every number in Postgres: it must never get in.
+    CHECK (value > '-Infinity' AND value < 'Infinity')
+);
+CREATE INDEX trial_steps_at
+    ON crescendo.trial_steps (tuning_run_id, step, number, attempt) INCLUDE (value, mean, best);
+
+-- What an attempt at a trial may cost and does cost; only of orchestrations with a price.
+CREATE TABLE crescendo.attempt_costs (
+    orchestration_id uuid             NOT NULL,
+    number           integer          NOT NULL,
+    attempt          integer          NOT NULL,
+    started_at       timestamptz      NOT NULL,
+    reserved         double precision NOT NULL, -- what it may cost at most; 0 without a wall limit
+    charged          double precision NOT NULL DEFAULT 0 CHECK (charged >= 0),
+    left_at          timestamptz,     -- when it left RUNNING without a finish
+    expires_at       timestamptz,     -- no finish is waited for after this; null without a wall limit
+    settled          boolean          NOT NULL DEFAULT false,
+    PRIMARY KEY (orchestration_id, number, attempt),
+    CHECK (charged <= reserved OR reserved = 0)
+);
+CREATE INDEX attempt_costs_left
+    ON crescendo.attempt_costs (expires_at)
+    WHERE NOT settled AND left_at IS NOT NULL AND expires_at IS NOT NULL;
 
 CREATE TABLE crescendo.events (
     orchestration_id uuid        NOT NULL,
@@ -274,3 +367,20 @@ CREATE TABLE crescendo.sessions (
 );
 CREATE INDEX sessions_live ON crescendo.sessions (worker_class) WHERE ended_at IS NULL;
 CREATE INDEX sessions_unsettled ON crescendo.sessions (session_id) WHERE NOT settled;
+-- When the last worker of a class went.
+CREATE INDEX sessions_ended ON crescendo.sessions (worker_class, ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX sessions_settled ON crescendo.sessions (ended_at) WHERE settled;
+
+-- One row: which history of this database the logs belong to. A restored or promoted server may have
+-- lost commits that watchers saw; its numbers then mean other events, and the epoch says so.
+CREATE TABLE crescendo.history (
+    one               boolean     PRIMARY KEY DEFAULT true CHECK (one),
+    epoch             uuid        NOT NULL DEFAULT gen_random_uuid(),
+    began_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Where the epoch holds, as far as it is known; elsewhere another one begins.
+    system_identifier text,
+    timeline          bigint,
+    database_oid      bigint,
+    table_oid         bigint      -- of this table: a dump that is restored makes another one
+);
+INSERT INTO crescendo.history DEFAULT VALUES;

@@ -12,7 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.core.dataset_roles import NO_ROLES, DatasetRoles
 from services.core.objective import Task
+from services.store.adapters.dataset_files.roles import NO_ROLE_COLUMNS, RoleColumns
 from services.store.ports.catalogue import CanonicalDataset
 from services.store.ports.results import Column, DatasetSummary
 
@@ -21,28 +23,39 @@ _TYPE_NAMES = {pa.float64(): "float", pa.int64(): "int", pa.bool_(): "bool", pa.
 
 @contextmanager
 def written(
-    features: dict[str, Any], target: Any, *, target_column: str, task: Task
+    features: dict[str, Any],
+    target: Any,
+    *,
+    target_column: str,
+    task: Task,
+    roles: DatasetRoles = NO_ROLES,
+    role_columns: RoleColumns = NO_ROLE_COLUMNS,
 ) -> Iterator[CanonicalDataset]:
     """Writes columns as a canonical file, which is removed at the end.
 
     Args:
         features: name → Arrow array of float64, int64, bool or string, in order.
         target: Arrow array without nulls: int64, bool or string for classification, else float64.
+        role_columns: those of `roles`; they are stored behind the target, where a worker that knows no
+            roles refuses the file instead of taking them for features.
     """
     columns = {name: _plain(each) for name, each in features.items()}
     target = _plain(target)
+    beside = {roles.columns[role]: _plain(each) for role, each in role_columns.arrays.items()}
     schema = pa.schema(
         [
             *(pa.field(name, each.type) for name, each in columns.items()),
             pa.field(target_column, target.type, nullable=False),
+            *(pa.field(name, each.type, nullable=False) for name, each in beside.items()),
         ],
         metadata={
             b"crescendo.task": task.value.encode(),
             b"crescendo.target": target_column.encode(),
+            **_role_metadata(roles),
         },
     )
     # One record batch: its layout depends on the content alone, hence the hash too.
-    batch = pa.record_batch([*columns.values(), target], schema=schema)
+    batch = pa.record_batch([*columns.values(), target, *beside.values()], schema=schema)
     with tempfile.TemporaryDirectory(prefix="crescendo-dataset-") as folder:
         path = Path(folder) / "canonical.arrow"
         with pa.ipc.new_file(str(path), schema) as writer:
@@ -62,8 +75,21 @@ def written(
                 classes=_classes(target) if task is Task.CLASSIFICATION else (),
                 content_hash=_hash_of(path),
                 size_bytes=path.stat().st_size,
+                roles=roles,
+                group_count=role_columns.group_count,
+                fold_count=role_columns.fold_count,
             ),
         )
+
+
+def _role_metadata(roles: DatasetRoles) -> dict[bytes, bytes]:
+    # Nothing without roles: the bytes of such a dataset, and their hash, stay what they were.
+    metadata = {
+        f"crescendo.role.{role}".encode(): column.encode() for role, column in roles.columns.items()
+    }
+    if roles.positive_label:
+        metadata[b"crescendo.positive_label"] = roles.positive_label.encode()
+    return metadata
 
 
 def _plain(column: Any) -> Any:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from services.core.dataset_roles import DatasetRoles
 from services.core.errors import FieldViolation, InvalidRequest
 from services.core.objective import Task
+from services.core.violations import Violations
 from services.store.adapters.dataset_files.canonical import written
 from services.store.adapters.dataset_files.parsing import read_table, split_table
+from services.store.adapters.dataset_files.roles import check_positive_label, read_roles
 from services.store.ports.catalogue import CanonicalDataset
 from services.store.ports.results import DatasetFormat
 
@@ -37,12 +40,28 @@ class ArrowDatasetFiles:
         file_format: DatasetFormat,
         target_column: str,
         task: Task | None,
+        roles: DatasetRoles,
         max_bytes: int,
     ) -> Iterator[CanonicalDataset]:
         """Reads an uploaded file."""
-        table = read_table(path, file_format)
-        features, target, found_task = split_table(table, target_column=target_column, task=task)
-        with written(features, target, target_column=target_column, task=found_task) as canonical:
+        table = read_table(path, file_format, time_column=roles.time_column)
+        found = Violations()
+        with found.gathered():
+            features, target, found_task = split_table(
+                table, target_column=target_column, task=task, beside=set(roles.columns.values())
+            )
+            check_positive_label(found, roles.positive_label, target=target, task=found_task)
+        with found.gathered():
+            role_columns = read_roles(table, roles, target_column=target_column)
+        found.raise_if_any()
+        with written(
+            features,
+            target,
+            target_column=target_column,
+            task=found_task,
+            roles=roles,
+            role_columns=role_columns,
+        ) as canonical:
             size = canonical.summary.size_bytes
             if size > max_bytes:
                 raise InvalidRequest(

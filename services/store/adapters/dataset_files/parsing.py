@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from services.core.errors import FieldViolation, InvalidRequest
 from services.core.objective import Task
+from services.store.adapters.dataset_files.columns import canonical_column
 from services.store.ports.results import DatasetFormat
 
 _PARQUET_MAGIC = b"PAR1"
@@ -27,8 +28,11 @@ _NULLS = [
 ]  # fmt: skip
 
 
-def read_table(path: Path, file_format: DatasetFormat) -> Any:
+def read_table(path: Path, file_format: DatasetFormat, *, time_column: str = "") -> Any:
     """Reads a file as an Arrow table.
+
+    Args:
+        time_column: keeps its dates and times; those of other columns are text in CSV.
 
     Raises: InvalidRequest: it is empty, or not what it should be; ragged rows are named by number.
     """
@@ -41,7 +45,7 @@ def read_table(path: Path, file_format: DatasetFormat) -> Any:
         raise _invalid("header.format", "the file is no Parquet file: it does not begin with PAR1")
     if file_format is DatasetFormat.CSV and is_parquet:
         raise _invalid("header.format", "the file is a Parquet file, not CSV")
-    return _read_parquet(path) if is_parquet else _read_csv(path)
+    return _read_parquet(path) if is_parquet else _read_csv(path, time_column)
 
 
 def _read_parquet(path: Path) -> Any:
@@ -53,7 +57,7 @@ def _read_parquet(path: Path) -> Any:
         raise _invalid("chunk", f"the Parquet file cannot be read: {reason}") from error
 
 
-def _read_csv(path: Path) -> Any:
+def _read_csv(path: Path, time_column: str) -> Any:
     _check_utf8(path)
     ragged: list[FieldViolation] = []
 
@@ -91,7 +95,8 @@ def _read_csv(path: Path) -> Any:
         texts = {
             each.name: pa.string()
             for each in table.schema
-            if pa.types.is_temporal(each.type) or pa.types.is_binary(each.type)
+            if (pa.types.is_temporal(each.type) and each.name != time_column)
+            or pa.types.is_binary(each.type)
         }
         if texts:
             table = read(texts)
@@ -120,24 +125,27 @@ def _check_utf8(path: Path) -> None:
 
 
 def split_table(
-    table: Any, *, target_column: str, task: Task | None
+    table: Any, *, target_column: str, task: Task | None, beside: Collection[str] = ()
 ) -> tuple[dict[str, Any], Any, Task]:
     """Splits a table into features and target, in canonical types.
+
+    Args:
+        beside: columns that are neither.
 
     Returns: name → feature column in order, target column, task (inferred when None).
     Raises: InvalidRequest: lists every violation.
     """
     names: list[str] = table.schema.names
-    violations = list(_name_violations(names, target_column))
+    violations = list(_name_violations(names, target_column, beside))
     if table.num_rows == 0:
         violations.append(FieldViolation(field="chunk", description="the file has no rows"))
     if violations:
         raise InvalidRequest(violations)
     features: dict[str, Any] = {}
     for name in names:
-        if name == target_column:
+        if name == target_column or name in beside:
             continue
-        converted = _feature(table.column(name))
+        converted = canonical_column(table.column(name))
         if converted is None:
             violations.append(
                 FieldViolation(
@@ -155,7 +163,9 @@ def split_table(
     return features, target, found_task
 
 
-def _name_violations(names: list[str], target_column: str) -> Iterable[FieldViolation]:
+def _name_violations(
+    names: list[str], target_column: str, beside: Collection[str]
+) -> Iterable[FieldViolation]:
     seen: set[str] = set()
     for place, name in enumerate(names):
         if not name.strip():
@@ -176,29 +186,14 @@ def _name_violations(names: list[str], target_column: str) -> Iterable[FieldViol
         yield FieldViolation(
             field="header.target_column", description="the target is the only column"
         )
-
-
-def _feature(column: Any) -> Any | None:
-    """Gives a column as float64, int64, bool or string; None for a type that is none of them."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _feature(column.cast(kind.value_type))
-    if pa.types.is_boolean(kind) or kind in (pa.int64(), pa.float64(), pa.string()):
-        return column
-    if pa.types.is_integer(kind):
-        try:
-            return column.cast(pa.int64())
-        except pa.ArrowInvalid:
-            return None
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
-        return column.cast(pa.float64())
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return column.cast(pa.string())
-    return None
+    elif all(name == target_column or name in beside for name in names):
+        yield FieldViolation(
+            field="header.roles", description="no column is left as a feature beside them"
+        )
 
 
 def _target(column: Any, task: Task | None) -> tuple[Any, Task, list[FieldViolation]]:
-    target = _feature(column)
+    target = canonical_column(column)
     field = "header.target_column"
     if target is None:
         return (

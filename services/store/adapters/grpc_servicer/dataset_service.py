@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from services.common.convert.times import time_to_proto
-from services.core.errors import FieldViolation, InvalidRequest
+from services.core.dataset_roles import NO_ROLES, DatasetRoles
+from services.core.errors import DeadlinePassed, FieldViolation, InvalidRequest
 from services.core.objective import Task
 from services.store.adapters.grpc_servicer.requests import TENANT, optional
 from services.store.ports.results import Dataset, DatasetFormat
@@ -17,11 +19,11 @@ from services.store.service.datasets import Datasets, Upload
 from tuning.v1 import dataset_pb2, dataset_service_pb2_grpc
 from tuning.v1 import dataset_service_pb2 as pb
 
-_TASKS = {
+TASKS = {
     Task.CLASSIFICATION: dataset_pb2.TASK_CLASSIFICATION,
     Task.REGRESSION: dataset_pb2.TASK_REGRESSION,
 }
-_TASKS_BY_PROTO = {number: task for task, number in _TASKS.items()}
+_TASKS_BY_PROTO = {number: task for task, number in TASKS.items()}
 _FORMATS_BY_PROTO = {
     dataset_pb2.DATASET_FORMAT_UNSPECIFIED: DatasetFormat.DETECT,
     dataset_pb2.DATASET_FORMAT_CSV: DatasetFormat.CSV,
@@ -30,10 +32,15 @@ _FORMATS_BY_PROTO = {
 
 
 class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
-    """Keeps datasets."""
+    """Keeps datasets.
 
-    def __init__(self, datasets: Datasets) -> None:
+    Args:
+        silence_seconds: an upload that sends nothing for so long is ended.
+    """
+
+    def __init__(self, datasets: Datasets, *, silence_seconds: float = 60.0) -> None:
         self._datasets = datasets
+        self._silence_seconds = silence_seconds
 
     async def UploadDataset(
         self, request_iterator: AsyncIterator[pb.UploadDatasetRequest], context: Any
@@ -51,7 +58,7 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
         header: pb.UploadHeader | None = None
         size = 0
         with path.open("wb") as file:
-            async for part in parts:
+            async for part in _prompt(parts, self._silence_seconds):
                 kind = part.WhichOneof("part")
                 if header is None:
                     if kind != "header":
@@ -99,13 +106,33 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
         return pb.DeleteDatasetResponse()
 
 
+async def _prompt(
+    parts: AsyncIterator[pb.UploadDatasetRequest], seconds: float
+) -> AsyncIterator[pb.UploadDatasetRequest]:
+    """Yields an upload's parts. Raises: DeadlinePassed: the next one did not come in time."""
+    coming = aiter(parts)
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                part = await anext(coming)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise DeadlinePassed(
+                f"nothing came for {seconds:g} s; upload again without pausing for so long",
+                reason="UPLOAD_STALLED",
+                metadata={"limit_seconds": f"{seconds:g}"},
+            ) from error
+        yield part
+
+
 def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
     """Encodes a dataset's description."""
     summary = dataset.summary
     return dataset_pb2.Dataset(
         dataset_id=dataset.dataset_id,
         name=dataset.name,
-        task=_TASKS[summary.task],
+        task=TASKS[summary.task],
         target_column=summary.target_column,
         row_count=summary.row_count,
         columns=[
@@ -119,6 +146,11 @@ def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
         size_bytes=summary.size_bytes,
         built_in=dataset.built_in,
         created_at=time_to_proto(dataset.created_at),
+        roles=(
+            None if summary.roles == NO_ROLES else dataset_pb2.DatasetRoles(**asdict(summary.roles))
+        ),
+        group_count=summary.group_count,
+        fold_count=summary.fold_count,
     )
 
 
@@ -140,6 +172,7 @@ def _upload_of(header: pb.UploadHeader) -> Upload:
         task=_TASKS_BY_PROTO.get(header.task),
         file_format=_FORMATS_BY_PROTO[header.format],
         request_id=optional(header, "request_id"),
+        roles=DatasetRoles(**{key.name: value for key, value in header.roles.ListFields()}),
     )
 
 

@@ -5,19 +5,39 @@ from __future__ import annotations
 from typing import Any
 
 from services.common.convert.objectives import column_kind_from_proto, column_kind_to_proto
+from services.common.convert.spaces import space_to_proto
 from services.common.convert.times import time_to_proto
 from services.common.convert.values import json_from_proto, json_to_proto
+from services.core.model_catalog import MODEL_TYPES
 from services.core.model_run import StepRequest
+from services.core.model_types import ModelType
+from services.core.objective import ColumnKind
+from services.core.preset_size import PresetSize
+from services.core.space_presets import preset_spreads
+from services.core.spread import space_of
+from services.store.adapters.grpc_servicer.dataset_service import TASKS
 from services.store.adapters.grpc_servicer.requests import (
     TENANT,
-    decoded,
     optional,
     request_key,
 )
 from services.store.ports.results import ModelRun
 from services.store.service.model_runs import ModelRunRequest, ModelRuns
-from tuning.v1 import model_pb2, model_service_pb2_grpc, objective_pb2
+from tuning.v1 import (
+    dataset_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    objective_pb2,
+    presets_pb2,
+)
 from tuning.v1 import model_service_pb2 as pb
+
+_ANY_TASK = dataset_pb2.TASK_UNSPECIFIED
+_SPACE_TYPES = {
+    PresetSize.CONSERVATIVE: presets_pb2.SPACE_TYPE_CONSERVATIVE,
+    PresetSize.DEFAULT: presets_pb2.SPACE_TYPE_DEFAULT,
+    PresetSize.AGGRESSIVE: presets_pb2.SPACE_TYPE_AGGRESSIVE,
+}
 
 
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
@@ -39,10 +59,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
                     name: json_from_proto(value)
                     for name, value in sorted(request.fixed_parameters.items())
                 },
-                steps=[
-                    decoded(f"preprocessing[{place}]", _step_of, each)
-                    for place, each in enumerate(request.preprocessing)
-                ],
+                steps=[_step_of(each) for each in request.preprocessing],
             ),
             tenant=TENANT,
             key=request_key("CreateModelRun", request),
@@ -70,6 +87,32 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return pb.ListModelRunsResponse(
             model_runs=[model_run_to_proto(each) for each in found], next_page_token=token
         )
+
+    async def ListModelTypes(
+        self, request: pb.ListModelTypesRequest, context: Any
+    ) -> pb.ListModelTypesResponse:
+        """Lists the model types."""
+        listed = [model_type_to_proto(MODEL_TYPES[name]) for name in sorted(MODEL_TYPES)]
+        return pb.ListModelTypesResponse(
+            model_types=[each for each in listed if request.task in (_ANY_TASK, each.task)]
+        )
+
+
+def model_type_to_proto(model_type: ModelType) -> presets_pb2.ModelType:
+    """Encodes a model type with its default grid and its preset spaces."""
+    return presets_pb2.ModelType(
+        model_type=model_type.name,
+        task=TASKS[model_type.task],
+        library=model_type.library,
+        default_grid=space_to_proto(model_type.default_space),
+        preset_spaces=[
+            presets_pb2.PresetSpace(
+                space_type=kind,
+                space=space_to_proto(space_of(preset_spreads(model_type.name, size))),
+            )
+            for size, kind in _SPACE_TYPES.items()
+        ],
+    )
 
 
 def model_run_to_proto(model_run: ModelRun) -> model_pb2.ModelRun:
@@ -102,5 +145,13 @@ def _step_of(message: objective_pb2.PreprocessingStep) -> StepRequest:
         parameters={
             name: json_from_proto(value) for name, value in sorted(message.parameters.items())
         },
-        columns=column_kind_from_proto(message.columns),
+        columns=_columns_of(message),
     )
+
+
+def _columns_of(message: objective_pb2.PreprocessingStep) -> ColumnKind | int:
+    """Gives a number that is no kind as it is, to be refused together with all else."""
+    try:
+        return column_kind_from_proto(message.columns)
+    except ValueError:
+        return message.columns

@@ -16,7 +16,7 @@ from services.store.ports.records import NewTrial
 from services.store.ports.results import Batch
 from services.store.service.creation import TrialCreation
 from services.store.service.hand_out import HandOuts
-from services.store.service.plans import Change, Closing, Plans
+from services.store.service.plans import Change, Closing, Extension, Plans
 from services.store.service.searchers import Searchers
 from tuning.v1 import plan_service_pb2 as pb
 from tuning.v1 import plan_service_pb2_grpc, task_messages_pb2
@@ -148,7 +148,8 @@ class PlanServicer(plan_service_pb2_grpc.PlanServiceServicer):
             recalled = await self._hand_outs.recall(_batches_of(request.batches))
         else:
             recalled = await self._hand_outs.recall_all(
-                dispatched_for_seconds=request.dispatched_for.ToNanoseconds() / 1e9
+                dispatched_for_seconds=request.dispatched_for.ToNanoseconds() / 1e9,
+                worker_class=request.worker_class,
             )
         return pb.RecallTrialsResponse(recalled=recalled)
 
@@ -199,6 +200,23 @@ class PlanServicer(plan_service_pb2_grpc.PlanServiceServicer):
         changed = await self._plans.change(request.orchestration_id, change)
         return pb.ChangeOrchestrationResponse(orchestration=orchestration_to_proto(changed))
 
+    async def ExtendPlan(
+        self, request: pb.ExtendPlanRequest, context: Any
+    ) -> pb.ExtendPlanResponse:
+        """Adds trials and to limits."""
+        extended = await self._plans.extend(
+            request.orchestration_id,
+            Extension(
+                trials=request.additional_trials,
+                failed_trials=request.additional_failed_trials,
+                seconds=request.additional_seconds,
+                cost=request.additional_cost,
+            ),
+            tenant=TENANT,
+            key=request_key_from_proto(request.key),
+        )
+        return pb.ExtendPlanResponse(orchestration=orchestration_to_proto(extended))
+
 
 def _batch_to_proto(batch: Batch) -> task_messages_pb2.TrialBatch:
     return task_messages_pb2.TrialBatch(
@@ -209,6 +227,7 @@ def _batch_to_proto(batch: Batch) -> task_messages_pb2.TrialBatch:
             task_messages_pb2.TrialReference(number=number, attempt=attempt)
             for number, attempt in batch.trials
         ],
+        request_id=batch.request_id,
     )
 
 

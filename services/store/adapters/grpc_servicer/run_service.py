@@ -7,7 +7,11 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
+from prometheus_client import Gauge
 
+from services.common.convert.comparisons import comparison_to_proto
+from services.common.convert.history import run_history_to_proto
+from services.common.convert.lineages import lineage_to_proto
 from services.common.convert.runs import (
     best_to_proto,
     lifecycle_state_to_proto,
@@ -17,6 +21,7 @@ from services.common.convert.runs import (
 from services.common.convert.spaces import refinement_to_proto
 from services.common.convert.times import time_to_proto
 from services.common.convert.trials import trial_to_proto
+from services.core.errors import CrescendoError
 from services.store.adapters.grpc_servicer.pages import PageEncoder
 from services.store.adapters.grpc_servicer.requests import (
     TENANT,
@@ -24,22 +29,45 @@ from services.store.adapters.grpc_servicer.requests import (
     optional,
     trial_states,
 )
-from services.store.ports.results import RankedModel, TrialOrder
+from services.store.ports.results import RankedModel, SelectionMade, TrialOrder
+from services.store.service.admission import Admission
+from services.store.service.comparing import Comparing
 from services.store.service.runs import Runs
-from services.store.service.watch import Bookmark, Page, Snapshot, Watching
+from services.store.service.tracing import Tracing, TrialName
+from services.store.service.watch import Bookmark, Page, Part, Snapshot, Watching
+from tuning.v1 import orchestration_pb2, run_service_pb2_grpc
 from tuning.v1 import run_service_pb2 as pb
-from tuning.v1 import run_service_pb2_grpc
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RunService"].full_name
 
 
-class RunServicer(run_service_pb2_grpc.RunServiceServicer):
-    """Answers questions about orchestrations and streams their events."""
+WATCHES = Gauge("crescendo_store_watches", "Watches that are open.", ["who"])
 
-    def __init__(self, runs: Runs, watching: Watching) -> None:
+
+class RunServicer(run_service_pb2_grpc.RunServiceServicer):
+    """Answers questions about orchestrations and streams their events.
+
+    Args:
+        admission: of the watches that come in here.
+        pages: shared by all that serve the same logs.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        tracing: Tracing,
+        comparing: Comparing,
+        watching: Watching,
+        *,
+        admission: Admission,
+        pages: PageEncoder,
+    ) -> None:
         self._runs = runs
+        self._tracing = tracing
+        self._comparing = comparing
         self._watching = watching
-        self._pages = PageEncoder()
+        self._admission = admission
+        self._pages = pages
 
     def register(self, server: grpc.aio.Server) -> None:
         """Registers on a server; pages of watches go out as they were encoded once for all watchers."""
@@ -99,6 +127,15 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             trials=[trial_to_proto(each) for each in found], next_page_token=token
         )
 
+    async def GetTrial(self, request: pb.GetTrialRequest, context: Any) -> pb.GetTrialResponse:
+        """Describes one trial with where it came from."""
+        found = await self._tracing.traced(
+            TrialName(orchestration_id=request.orchestration_id, number=optional(request, "number"))
+        )
+        return pb.GetTrialResponse(
+            trial=trial_to_proto(found.trial), lineage=lineage_to_proto(found.lineage)
+        )
+
     async def ListRefinements(
         self, request: pb.ListRefinementsRequest, context: Any
     ) -> pb.ListRefinementsResponse:
@@ -119,32 +156,72 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             ranking=[_ranked_to_proto(each) for each in found.ranking],
             scoring_metric=found.scoring_metric,
             complete=found.complete,
+            selection=_made_to_proto(found.selection),
         )
+
+    async def GetSearchHistory(
+        self, request: pb.GetSearchHistoryRequest, context: Any
+    ) -> pb.GetSearchHistoryResponse:
+        """Gives each tuning run's best-so-far curve and statistics."""
+        found = await self._runs.history(request.orchestration_id)
+        return pb.GetSearchHistoryResponse(
+            tuning_runs=[run_history_to_proto(each) for each in found]
+        )
+
+    async def CompareTrials(
+        self, request: pb.CompareTrialsRequest, context: Any
+    ) -> pb.CompareTrialsResponse:
+        """Compares two succeeded trials over the same splits."""
+        found = await self._comparing.trials(
+            TrialName(
+                orchestration_id=request.orchestration_id, number=optional(request, "first_number")
+            ),
+            TrialName(
+                orchestration_id=request.second_orchestration_id or request.orchestration_id,
+                number=optional(request, "second_number"),
+            ),
+            metric=request.metric or None,
+        )
+        return pb.CompareTrialsResponse(comparison=comparison_to_proto(found))
 
     async def WatchOrchestration(
         self, request: pb.WatchOrchestrationRequest, context: Any
     ) -> AsyncIterator[Any]:
         """Streams an orchestration's events until its end."""
+        after_sequence = optional(request, "after_sequence")
+        ticket = self._admission.admit(after_sequence=after_sequence)
+        # Not at the generator's end: a client that does not read keeps its place until it is gone.
+        context.add_done_callback(lambda _: ticket.release())
         parts = self._watching.watch(
-            request.orchestration_id, after_sequence=optional(request, "after_sequence")
+            request.orchestration_id, after_sequence=after_sequence, epoch=request.epoch or None
         )
         async with aclosing(parts):
             async for part in parts:
-                match part:
-                    case Snapshot():
-                        yield pb.WatchOrchestrationResponse(
-                            snapshot=pb.Snapshot(
-                                orchestration=orchestration_to_proto(part.orchestration)
-                            )
-                        )
-                    case Page():
-                        yield self._pages.encode(request.orchestration_id, part.events)
-                    case Bookmark():
-                        yield pb.WatchOrchestrationResponse(
-                            bookmark=pb.Bookmark(
-                                sequence=part.sequence, observed_at=time_to_proto(part.observed_at)
-                            )
-                        )
+                try:
+                    yield self._encoded(request.orchestration_id, part)
+                except CrescendoError as error:
+                    # It could not be sent in time; the watch knows up to where all will have been.
+                    await parts.athrow(error)
+                del part
+
+    def _encoded(self, orchestration_id: str, part: Part) -> Any:
+        match part:
+            case Snapshot():
+                return pb.WatchOrchestrationResponse(
+                    snapshot=pb.Snapshot(
+                        orchestration=orchestration_to_proto(part.orchestration), epoch=part.epoch
+                    )
+                )
+            case Page():
+                return self._pages.encode(orchestration_id, part.epoch, part.events)
+            case Bookmark():
+                return pb.WatchOrchestrationResponse(
+                    bookmark=pb.Bookmark(
+                        sequence=part.sequence,
+                        observed_at=time_to_proto(part.observed_at),
+                        epoch=part.epoch,
+                    )
+                )
 
 
 def _serialized(response: Any) -> bytes:
@@ -159,4 +236,18 @@ def _ranked_to_proto(model: RankedModel) -> pb.RankedModel:
         state=lifecycle_state_to_proto(model.state),
         best=best_to_proto(model.best),
         message=model.message,
+        selection=_made_to_proto(model.selection),
+    )
+
+
+def _made_to_proto(made: SelectionMade | None) -> orchestration_pb2.SelectionMade | None:
+    if made is None:
+        return None
+    return orchestration_pb2.SelectionMade(
+        rule=made.rule,
+        best_by_score=best_to_proto(made.best_by_score),
+        standard_error=made.selected.standard_error,
+        threshold=made.selected.threshold,
+        candidates=made.selected.candidates,
+        reason=made.selected.reason,
     )

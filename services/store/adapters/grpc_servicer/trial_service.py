@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -11,15 +11,22 @@ import structlog
 from google.protobuf.duration_pb2 import Duration
 
 from services.common.convert.objectives import evaluation_to_proto
+from services.common.convert.pruning import (
+    decision_to_proto,
+    pruning_to_proto,
+    step_kind_from_proto,
+    threshold_to_proto,
+)
 from services.common.convert.trials import (
     trial_key_from_proto,
     trial_key_to_proto,
     trial_result_from_proto,
 )
 from services.core.errors import FieldViolation, InvalidRequest, Unavailable
-from services.core.objective import EvaluationSpec
+from services.core.pruning import Threshold
+from services.store.adapters import metrics
 from services.store.adapters.grpc_servicer.requests import TENANT, decoded
-from services.store.ports.results import Batch, FinishOutcome, FoldReport, Order, OrderKind
+from services.store.ports.results import Batch, FinishOutcome, Order, OrderKind, StepReport
 from services.store.service.claims import Claims
 from services.store.service.datasets import Datasets
 from services.store.service.hand_out import HandOuts
@@ -29,7 +36,8 @@ from services.store.service.requeue import Requeueing
 from services.store.service.results import Results
 from services.store.service.runs import Runs
 from services.store.service.sessions import Sessions
-from tuning.v1 import search_space_pb2, trial_service_pb2_grpc
+from services.store.service.steps import Steps
+from tuning.v1 import search_space_pb2, trial_pb2, trial_service_pb2_grpc
 from tuning.v1 import trial_service_pb2 as pb
 
 logger = structlog.get_logger()
@@ -59,6 +67,7 @@ class TrialServicer(trial_service_pb2_grpc.TrialServiceServicer):
         orders: OrderBoard,
         claims: Claims,
         results: Results,
+        steps: Steps,
         requeueing: Requeueing,
         hand_outs: HandOuts,
         runs: Runs,
@@ -69,12 +78,13 @@ class TrialServicer(trial_service_pb2_grpc.TrialServiceServicer):
         self._orders = orders
         self._claims = claims
         self._results = results
+        self._steps = steps
         self._requeueing = requeueing
         self._hand_outs = hand_outs
         self._runs = runs
         self._datasets = datasets
         self._is_draining = is_draining
-        self._specs: dict[str, EvaluationSpec] = {}
+        self._specs: dict[str, pb.GetEvaluationSpecResponse] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     async def RegisterSession(
@@ -151,11 +161,14 @@ class TrialServicer(trial_service_pb2_grpc.TrialServiceServicer):
         """Gives what all trials of a tuning run have in common."""
         spec = self._specs.get(request.tuning_run_id)
         if spec is None:
-            spec = await self._runs.evaluation(request.tuning_run_id)
+            run = await self._runs.evaluation(request.tuning_run_id)
+            spec = pb.GetEvaluationSpecResponse(
+                spec=evaluation_to_proto(run.evaluation), pruning=pruning_to_proto(run.pruning)
+            )
             if len(self._specs) >= _KEPT_SPECS:
                 self._specs.clear()
             self._specs[request.tuning_run_id] = spec
-        return pb.GetEvaluationSpecResponse(spec=evaluation_to_proto(spec))
+        return spec
 
     async def ClaimTrials(
         self, request: pb.ClaimTrialsRequest, context: Any
@@ -173,15 +186,27 @@ class TrialServicer(trial_service_pb2_grpc.TrialServiceServicer):
             tuning_run_id=request.tuning_run_id,
             trials=[(each.number, each.attempt) for each in request.trials],
         )
+        for answer, count in (
+            ("taken", len(claimed.trials)),
+            ("later", len(claimed.later)),
+            ("stale", len(claimed.stale)),
+        ):
+            metrics.CLAIMS.labels(answer=answer).inc(count)
         return pb.ClaimTrialsResponse(
             trials=[
                 pb.ClaimedTrial(
                     number=each.number,
                     attempt=each.attempt,
                     parameters=search_space_pb2.Assignment.FromString(each.parameters),
+                    candidate_index=each.candidate_index,
                 )
                 for each in claimed.trials
             ],
+            threshold=(
+                None
+                if claimed.threshold is None
+                else threshold_to_proto(claimed.threshold, request.tuning_run_id)
+            ),
             later_numbers=claimed.later,
             stale_numbers=claimed.stale,
         )
@@ -205,39 +230,67 @@ class TrialServicer(trial_service_pb2_grpc.TrialServiceServicer):
                 for each in request.unclaimed
             ]
         )
+        metrics.RETURNED.labels(kind="claimed").inc(len(request.trials))
+        metrics.RETURNED.labels(kind="unclaimed").inc(len(request.unclaimed))
         return pb.ReturnTrialsResponse()
 
     async def ReportFolds(
         self, request: pb.ReportFoldsRequest, context: Any
     ) -> pb.ReportFoldsResponse:
-        """Takes scored folds of running trials."""
+        """Takes scored folds of running trials from workers that know of no other steps."""
         _check_size("folds", len(request.folds))
-        orders = await self._results.report_folds(
+        reported = await self._steps.report(
+            request.session_id,
             [
-                FoldReport(
-                    trial=trial_key_from_proto(each.trial), split=each.split, score=each.score
+                StepReport(
+                    trial=trial_key_from_proto(each.trial), step=each.split + 1, value=each.score
                 )
                 for each in request.folds
-            ]
+            ],
         )
-        return pb.ReportFoldsResponse(orders=_orders_to_proto(orders))
+        return pb.ReportFoldsResponse(orders=_orders_to_proto(reported.orders))
+
+    async def ReportSteps(
+        self, request: pb.ReportStepsRequest, context: Any
+    ) -> pb.ReportStepsResponse:
+        """Takes steps of running trials."""
+        _check_size("steps", len(request.steps))
+        reported = await self._steps.report(
+            request.session_id,
+            [
+                decoded(f"steps[{place}].kind", _step_from_proto, each)
+                for place, each in enumerate(request.steps)
+            ],
+        )
+        return pb.ReportStepsResponse(
+            orders=_orders_to_proto(reported.orders),
+            stopped=[
+                pb.StoppedTrial(trial=trial_key_to_proto(key), decision=decision_to_proto(decision))
+                for key, decision in reported.stops.items()
+            ],
+            thresholds=_thresholds_to_proto(reported.thresholds),
+        )
 
     async def FinishTrials(
         self, request: pb.FinishTrialsRequest, context: Any
     ) -> pb.FinishTrialsResponse:
         """Ends trials."""
         _check_size("results", len(request.results))
-        outcomes = await self._results.finish(
+        finished = await self._results.finish(
+            request.session_id,
             [
                 decoded(f"results[{place}].state", trial_result_from_proto, each)
                 for place, each in enumerate(request.results)
-            ]
+            ],
         )
+        for outcome in finished.outcomes:
+            metrics.RESULTS.labels(answer=outcome.value).inc()
         return pb.FinishTrialsResponse(
             answers=[
                 pb.FinishAnswer(trial=each.trial, outcome=_OUTCOMES[outcome])
-                for each, outcome in zip(request.results, outcomes, strict=True)
-            ]
+                for each, outcome in zip(request.results, finished.outcomes, strict=True)
+            ],
+            thresholds=_thresholds_to_proto(finished.thresholds),
         )
 
     async def DownloadDataset(
@@ -249,7 +302,24 @@ class TrialServicer(trial_service_pb2_grpc.TrialServiceServicer):
                 yield pb.DownloadDatasetResponse(chunk=chunk)
 
 
-def _orders_to_proto(orders: list[Order]) -> list[pb.Order]:
+def _step_from_proto(message: pb.StepReport) -> StepReport:
+    """Decodes a step. Raises: ValueError: its kind is unknown."""
+    return StepReport(
+        trial=trial_key_from_proto(message.trial),
+        step=message.step,
+        value=message.value,
+        kind=step_kind_from_proto(message.kind),
+    )
+
+
+def _thresholds_to_proto(thresholds: Mapping[str, Threshold]) -> list[trial_pb2.PruningThreshold]:
+    return [
+        threshold_to_proto(threshold, tuning_run_id)
+        for tuning_run_id, threshold in thresholds.items()
+    ]
+
+
+def _orders_to_proto(orders: Sequence[Order]) -> list[pb.Order]:
     return [
         pb.Order(kind=_ORDERS[each.kind], trial=trial_key_to_proto(each.trial)) for each in orders
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import asyncpg
 
 from services.common.convert.objectives import column_kind_to_proto, evaluation_from_proto
 from services.common.convert.values import assignment_from_proto, assignment_to_proto
+from services.core.dataset_roles import DatasetRoles
 from services.core.objective import Task
 from services.core.plan import RequestKey
 from services.store.adapters.postgres.database import Database
@@ -24,6 +25,8 @@ from services.store.service.identifiers import not_found
 from tuning.v1 import objective_pb2, search_space_pb2
 
 CHUNK_BYTES = 1024 * 1024
+# The columns are named as the attributes of DatasetRoles.
+_ROLES = tuple(each.name for each in fields(DatasetRoles))
 
 
 class PostgresDatasets:
@@ -85,18 +88,11 @@ class PostgresDatasets:
                 await connection.execute(QUERIES["delete_dataset"], dataset_id)
             return users
 
-    async def chunks(self, dataset_id: str) -> AsyncGenerator[bytes, None]:
-        """Streams a dataset's bytes in order."""
+    async def chunk(self, dataset_id: str, index: int) -> bytes | None:
+        """Gives one piece of a dataset's bytes."""
         async with self._database.transferring() as connection:
-            index = 0
-            while True:
-                chunk = await connection.fetchval(QUERIES["chunk"], dataset_id, index)
-                if chunk is None:
-                    return
-                yield chunk
-                index += 1
-                # The client may be slow, the loop must stay free for others.
-                await asyncio.sleep(0)
+            found: bytes | None = await connection.fetchval(QUERIES["chunk"], dataset_id, index)
+        return found
 
 
 class PostgresModelRuns:
@@ -172,6 +168,9 @@ def _columns(
         summary.content_hash,
         summary.size_bytes,
         built_in,
+        *(getattr(summary.roles, name) for name in _ROLES),
+        summary.group_count,
+        summary.fold_count,
     )
 
 
@@ -192,6 +191,9 @@ def _dataset_of(row: Any) -> Dataset:
             classes=tuple(zip(row["class_labels"], row["class_counts"], strict=True)),
             content_hash=row["content_hash"],
             size_bytes=row["size_bytes"],
+            roles=DatasetRoles(**{name: row[name] for name in _ROLES}),
+            group_count=row["group_count"],
+            fold_count=row["fold_count"],
         ),
         built_in=row["built_in"],
         created_at=row["created_at"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,12 +13,17 @@ import structlog
 from asyncpg.exceptions._base import DataError as DriverDataError
 
 from services.core.errors import FieldViolation, InvalidRequest, Unavailable
+from services.store.adapters import metrics
+from services.store.adapters.postgres.history import History
 
 logger = structlog.get_logger()
 
+APPLICATION_NAME = "crescendo-store"
 # A statement that waits or runs this long is given up; the caller hears Unavailable and may retry.
+STATEMENT_SECONDS = 20.0
+
 SERVER_SETTINGS = {
-    "application_name": "crescendo-store",
+    "application_name": APPLICATION_NAME,
     "jit": "off",
     # Every statement here finds its rows by an index, a few at a time. Tables that grow from nothing to
     # thousands of rows before their first ANALYZE must not be joined by reading them whole.
@@ -27,11 +33,13 @@ SERVER_SETTINGS = {
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
     "lock_timeout": "10s",
-    "statement_timeout": "30s",
-    # A store that freezes inside a transaction must not hold its locks for ever.
+    "statement_timeout": f"{STATEMENT_SECONDS:g}s",
+    # A store that freezes between the statements of a transaction must not hold its locks for ever; one
+    # that freezes inside a statement is seen to by StuckSessions.
     "idle_in_transaction_session_timeout": "15s",
 }
-_COMMAND_SECONDS = 35.0
+# A database that answers nothing is given up soon enough for half a minute in all.
+_COMMAND_SECONDS = 25.0
 _ACQUIRE_SECONDS = 10.0
 
 # Values that the driver or the database refuses; NUL characters have words of their own.
@@ -71,7 +79,12 @@ async def wrapped_errors() -> AsyncIterator[None]:
             [FieldViolation(field="", description="a value is outside what can be stored")]
         ) from error
     except _UNREACHABLE as error:
-        logger.warning("database call failed", error=type(error).__name__, detail=str(error)[:200])
+        logger.warning(
+            "database call failed",
+            error=type(error).__name__,
+            detail=str(error)[:200],
+            limit_seconds=10,
+        )
         raise Unavailable(
             "the database cannot be reached or is too slow now; retry",
             reason="DATABASE_UNAVAILABLE",
@@ -87,11 +100,19 @@ async def _keep_as_is(_connection: Any) -> None:
     """Resets nothing: no statement here leaves anything behind, and a reset is a round trip."""
 
 
-async def _prepare(connection: Any) -> None:
-    # Ids are text everywhere above, and parsed to UUIDs by the database only.
+async def prepare(connection: Any) -> None:
+    """Sets up a connection: ids are text everywhere above, and parsed to UUIDs by the database only."""
     await connection.set_type_codec(
         "uuid", schema="pg_catalog", encoder=str, decoder=str, format="text"
     )
+
+
+@asynccontextmanager
+async def _taken(name: str, pool: Any, *, seconds: float = _ACQUIRE_SECONDS) -> AsyncIterator[Any]:
+    began = time.perf_counter()
+    async with pool.acquire(timeout=seconds) as connection:
+        metrics.POOL_WAIT.labels(pool=name).observe(time.perf_counter() - began)
+        yield connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +121,17 @@ class Database:
 
     writes: Any
     reads: Any
+    watches: Any
     beats: Any
     transfers: Any
+    history: History
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Any]:
         """A connection inside a transaction that changes things; commits at a clean end."""
         async with (
             wrapped_errors(),
-            self.writes.acquire(timeout=_ACQUIRE_SECONDS) as connection,
+            _taken("writes", self.writes) as connection,
             connection.transaction(),
         ):
             yield connection
@@ -116,7 +139,13 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Any]:
         """A connection for single statements that read."""
-        async with wrapped_errors(), self.reads.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+        async with wrapped_errors(), _taken("reads", self.reads) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[Any]:
+        """A connection for reading event logs: thousands of watchers leave other reads alone."""
+        async with wrapped_errors(), _taken("watches", self.watches) as connection:
             yield connection
 
     @asynccontextmanager
@@ -124,7 +153,7 @@ class Database:
         """A connection whose statements all see the same moment."""
         async with (
             wrapped_errors(),
-            self.reads.acquire(timeout=_ACQUIRE_SECONDS) as connection,
+            _taken("reads", self.reads) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             yield connection
@@ -132,13 +161,13 @@ class Database:
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[Any]:
         """A connection for sessions and leases, never behind other work."""
-        async with wrapped_errors(), self.beats.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+        async with wrapped_errors(), _taken("beats", self.beats) as connection:
             yield connection
 
     @asynccontextmanager
     async def transferring(self) -> AsyncIterator[Any]:
         """A connection for moving datasets; waits while a few others are moved."""
-        async with wrapped_errors(), self.transfers.acquire(timeout=120) as connection:
+        async with wrapped_errors(), _taken("transfers", self.transfers, seconds=120) as connection:
             yield connection
 
 
@@ -148,10 +177,17 @@ async def open_database(dsn: str) -> AsyncIterator[Database]:
 
     Raises: Unavailable: the database cannot be reached.
     """
+    history = History()
+
+    async def begin(connection: Any) -> None:
+        await prepare(connection)
+        # Before anything is read through it: a restored database may have lost what was seen before.
+        await history.recognise(connection)
+
     async with AsyncExitStack() as stack:
 
-        async def pool(max_size: int, min_size: int = 1) -> Any:
-            return await stack.enter_async_context(
+        async def pool(name: str, max_size: int, min_size: int = 1) -> Any:
+            opened = await stack.enter_async_context(
                 asyncpg.create_pool(
                     dsn,
                     min_size=min_size,
@@ -161,16 +197,20 @@ async def open_database(dsn: str) -> AsyncIterator[Database]:
                     server_settings=SERVER_SETTINGS,
                     target_session_attrs="read-write",
                     max_inactive_connection_lifetime=60,
-                    init=_prepare,
+                    init=begin,
                     reset=_keep_as_is,
                 )
             )
+            metrics.measure_pool(name, opened)
+            return opened
 
         async with wrapped_errors():
             database = Database(
-                writes=await pool(8),
-                reads=await pool(4),
-                beats=await pool(3),
-                transfers=await pool(2, min_size=0),
+                writes=await pool("writes", 8),
+                reads=await pool("reads", 4),
+                watches=await pool("watches", 3),
+                beats=await pool("beats", 3),
+                transfers=await pool("transfers", 2, min_size=0),
+                history=history,
             )
         yield database

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,15 +11,25 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.common.convert.objectives import evaluation_from_proto
 from services.common.convert.spaces import refinement_from_proto
-from services.core.objective import EvaluationSpec
+from services.core.history import ScoredTrial
 from services.core.plan import LifecycleState, RequestKey
 from services.core.refinement import Refinement
 from services.core.run import Orchestration, TuningRun
 from services.core.trial import Trial, TrialState
 from services.store.adapters.postgres import rows
 from services.store.adapters.postgres.database import Database
+from services.store.adapters.postgres.history import renew_epoch
 from services.store.adapters.postgres.queries import QUERIES
-from services.store.ports.results import Pace, StoredEvent, TrialFilter
+from services.store.ports.results import (
+    LogPage,
+    LogPosition,
+    LogPositions,
+    OrchestrationSnapshot,
+    Pace,
+    RunEvaluation,
+    StoredEvent,
+    TrialFilter,
+)
 from services.store.ports.transaction import EarlierRequest
 from tuning.v1 import event_pb2, objective_pb2, search_space_pb2
 
@@ -43,11 +53,14 @@ class PostgresReader:
     async def orchestration(self, orchestration_id: str) -> Orchestration | None:
         """Gives an orchestration with its stages and tuning runs."""
         async with self._database.snapshot() as connection:
-            row = await connection.fetchrow(QUERIES["orchestration"], orchestration_id)
-            if row is None:
-                return None
-            stages = await connection.fetch(QUERIES["stages"], orchestration_id)
-            found = await connection.fetch(QUERIES["tuning_runs"], orchestration_id)
+            return await self._orchestration(connection, orchestration_id)
+
+    async def _orchestration(self, connection: Any, orchestration_id: str) -> Orchestration | None:
+        row = await connection.fetchrow(QUERIES["orchestration"], orchestration_id)
+        if row is None:
+            return None
+        stages = await connection.fetch(QUERIES["stages"], orchestration_id)
+        found = await connection.fetch(QUERIES["tuning_runs"], orchestration_id)
         runs = [rows.tuning_run_of(each) for each in found]
         return rows.orchestration_of(
             row,
@@ -90,13 +103,14 @@ class PostgresReader:
             row = await connection.fetchrow(QUERIES["tuning_run"], tuning_run_id)
         return None if row is None else rows.tuning_run_of(row)
 
-    async def evaluation(self, tuning_run_id: str) -> EvaluationSpec | None:
+    async def evaluation(self, tuning_run_id: str) -> RunEvaluation | None:
         """Gives what a tuning run's trials compute."""
         async with self._database.reading() as connection:
-            encoded = await connection.fetchval(QUERIES["evaluation"], tuning_run_id)
-        if encoded is None:
+            row = await connection.fetchrow(QUERIES["evaluation"], tuning_run_id)
+        if row is None:
             return None
-        return evaluation_from_proto(objective_pb2.EvaluationSpec.FromString(encoded))
+        spec = objective_pb2.EvaluationSpec.FromString(row["evaluation_proto"])
+        return RunEvaluation(evaluation=evaluation_from_proto(spec), pruning=rows.pruning_of(row))
 
     async def trial(self, orchestration_id: str, number: int) -> Trial | None:
         """Gives one trial."""
@@ -179,6 +193,19 @@ class PostgresReader:
             for row in found
         ]
 
+    async def scored_trials(self, orchestration_id: str) -> Mapping[str, Sequence[ScoredTrial]]:
+        """Gives the trials with a score by tuning run, in the order they ended."""
+        async with self._database.reading() as connection:
+            found = await connection.fetch(QUERIES["scored_trials"], orchestration_id)
+        by_run: dict[str, list[ScoredTrial]] = {}
+        for row in found:
+            by_run.setdefault(row["tuning_run_id"], []).append(
+                ScoredTrial(
+                    number=row["number"], score=row["score"], finished_at=row["finished_at"]
+                )
+            )
+        return by_run
+
     async def pace(self, orchestration_id: str) -> Pace:
         """Gives how fast an orchestration's trials can run."""
         async with self._database.reading() as connection:
@@ -205,33 +232,67 @@ class PostgresReader:
             )
         return found
 
-    async def last_sequences(self, orchestration_ids: Sequence[str]) -> dict[str, tuple[int, bool]]:
-        """Gives (last sequence, whether the log has ended) per orchestration."""
-        async with self._database.reading() as connection:
-            found = await connection.fetch(QUERIES["last_sequences"], list(orchestration_ids))
-        return {row["orchestration_id"]: (row["last_sequence"], row["ended"]) for row in found}
+    async def positions(self, orchestration_ids: Sequence[str]) -> LogPositions:
+        """Says where logs stand."""
+        async with self._database.following() as connection:
+            found = await self._positions(connection, orchestration_ids)
+            if not found or not found[0]["recognised"]:
+                # Restored under our feet, while our connections stayed.
+                await self._database.history.recognise(connection)
+                found = await self._positions(connection, orchestration_ids)
+        return LogPositions(
+            epoch=found[0]["epoch"],
+            observed_at=found[0]["observed_at"],
+            logs={
+                row["orchestration_id"]: LogPosition(
+                    first_sequence=row["first_sequence"],
+                    last_sequence=row["last_sequence"],
+                    ended=row["ended"],
+                )
+                for row in found
+                if row["orchestration_id"] is not None
+            },
+        )
+
+    async def _positions(self, connection: Any, orchestration_ids: Sequence[str]) -> Sequence[Any]:
+        found: Sequence[Any] = await connection.fetch(
+            QUERIES["log_positions"], list(orchestration_ids)
+        )
+        return found
+
+    async def snapshot(self, orchestration_id: str) -> OrchestrationSnapshot | None:
+        """Gives what a watch starts from."""
+        async with self._database.snapshot() as connection:
+            (log,) = await self._positions(connection, [orchestration_id])
+            orchestration = await self._orchestration(connection, orchestration_id)
+        if orchestration is None:
+            return None
+        return OrchestrationSnapshot(
+            orchestration=orchestration, epoch=log["epoch"], observed_at=log["observed_at"]
+        )
 
     async def events(
         self, orchestration_id: str, *, after: int, max_events: int, max_bytes: int
-    ) -> Sequence[StoredEvent]:
-        """Gives the next events after a sequence number, without gap."""
-        async with self._database.reading() as connection:
+    ) -> LogPage:
+        """Gives the next events after a sequence number."""
+        async with self._database.following() as connection:
             found = await connection.fetch(QUERIES["events"], orchestration_id, after, max_events)
         events: list[StoredEvent] = []
         size = 0
         for row in found:
+            if row["sequence"] is None:
+                break
             event = _stored_event(orchestration_id, row)
             size += len(event.encoded)
             if events and size > max_bytes:
                 break
             events.append(event)
-        return events
+        return LogPage(epoch=found[0]["epoch"] if found else None, events=tuple(events))
 
-    async def now(self) -> datetime:
-        """Gives the database's time."""
-        async with self._database.reading() as connection:
-            moment: datetime = await connection.fetchval(QUERIES["now"])
-        return moment
+    async def begin_new_epoch(self, epoch: str | None) -> str | None:
+        """Begins a new epoch."""
+        async with self._database.following() as connection:
+            return await renew_epoch(connection, epoch)
 
 
 def _stored_event(orchestration_id: str, row: Any) -> StoredEvent:
@@ -242,7 +303,9 @@ def _stored_event(orchestration_id: str, row: Any) -> StoredEvent:
     )
     # Two encoded messages one after the other are their merge: the payload need not be decoded.
     return StoredEvent(
-        sequence=row["sequence"], encoded=head.SerializeToString() + row["payload_proto"]
+        sequence=row["sequence"],
+        occurred_at=row["occurred_at"],
+        encoded=head.SerializeToString() + row["payload_proto"],
     )
 
 

@@ -11,14 +11,20 @@ import asyncpg
 
 from services.common.convert.events import payload_to_proto
 from services.common.convert.objectives import evaluation_to_proto
+from services.common.convert.pruning import pruning_to_proto
 from services.common.convert.spaces import refinement_to_proto, space_to_proto
+from services.common.convert.start_points import start_points_to_proto
 from services.core.event import Payload
 from services.core.plan import Plan, RequestKey, StagePlan
+from services.core.pruning_settings import Pruning
 from services.core.refinement import Refinement
 from services.core.space import SearchSpace
+from services.store.adapters import metrics
 from services.store.adapters.postgres import rows
+from services.store.adapters.postgres.cost_writes import PostgresCostWrites
 from services.store.adapters.postgres.database import Database
 from services.store.adapters.postgres.queries import QUERIES
+from services.store.adapters.postgres.step_writes import PostgresStepWrites
 from services.store.adapters.postgres.trial_writes import PostgresTrialWrites
 from services.store.ports.records import (
     OrchestrationRecord,
@@ -42,7 +48,9 @@ class PostgresStorage:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Opens a transaction: see the port."""
         async with self._database.writing() as connection:
-            yield PostgresTransaction(connection)
+            transaction = PostgresTransaction(connection)
+            yield transaction
+        metrics.count_committed(transaction.appended)
 
     async def orchestration_of(self, tuning_run_id: str) -> str | None:
         """Gives the orchestration a tuning run belongs to; None if unknown."""
@@ -72,8 +80,16 @@ async def reserve_request(
     return EarlierRequest(body_hash=row["body_hash"], resource_id=row["resource_id"])
 
 
-class PostgresTransaction(PostgresTrialWrites):
-    """An open transaction; the port says what each method promises."""
+class PostgresTransaction(PostgresTrialWrites, PostgresCostWrites, PostgresStepWrites):
+    """An open transaction; the port says what each method promises.
+
+    Attributes:
+        appended: what happened in it, told to metrics once it is committed.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self.appended: list[Payload] = []
 
     async def reserve_request(
         self, tenant: str, key: RequestKey, *, resource_id: str
@@ -95,6 +111,7 @@ class PostgresTransaction(PostgresTrialWrites):
         orchestration_id: str,
         tuning_run_ids: Sequence[Sequence[str]],
         spec_hash: bytes,
+        request_id: str,
     ) -> Study | None:
         """Inserts an orchestration, its stages and tuning runs, all PENDING."""
         inserted = await self._connection.fetchval(
@@ -108,6 +125,12 @@ class PostgresTransaction(PostgresTrialWrites):
             plan.cv_folds,
             plan.random_state,
             plan.max_concurrent_trials,
+            plan.priority,
+            plan.worker_class,
+            *rows.limits(plan.budget),
+            request_id,
+            rows.encoded_rules(plan.stopping),
+            rows.encoded_selection(plan.selection),
         )
         if inserted is None:
             row = await self._connection.fetchrow(QUERIES["find_study"], tenant, plan.study_name)
@@ -120,14 +143,23 @@ class PostgresTransaction(PostgresTrialWrites):
                 stage.method,
                 stage.max_active_tuning_runs,
                 stage.refinement_factor,
+                rows.encoded_stage(stage),
             )
             try:
                 await self._connection.executemany(
-                    QUERIES["insert_tuning_run"], _tuning_runs(orchestration_id, index, stage, ids)
+                    QUERIES["insert_tuning_run"],
+                    _tuning_runs(
+                        orchestration_id, index, stage, ids, worker_class=plan.worker_class
+                    ),
                 )
             except asyncpg.ForeignKeyViolationError as error:
                 raise not_found("model run", _missing_key(error)) from error
         return None
+
+    async def knows_session(self, session_id: str) -> bool:
+        """Says whether there is a session with this id, open or ended."""
+        known: bool = await self._connection.fetchval(QUERIES["session_exists"], session_id)
+        return known
 
     async def keep_session(self, session_id: str) -> SessionRecord | None:
         """Reads a session and keeps it from ending."""
@@ -141,6 +173,13 @@ class PostgresTransaction(PostgresTrialWrites):
             slots=row["slots"],
             ended=row["ended"],
         )
+
+    async def has_other_workers(self, session: SessionRecord) -> bool:
+        """Says whether another worker of the session's class lives."""
+        found: bool = await self._connection.fetchval(
+            QUERIES["has_other_workers"], session.worker_class, session.worker_name
+        )
+        return found
 
     async def lock_orchestration(self, orchestration_id: str) -> OrchestrationRecord | None:
         """Locks an orchestration."""
@@ -192,6 +231,25 @@ class PostgresTransaction(PostgresTrialWrites):
             None if best is None else list(best.rank),
             record.started_at,
             record.ended_at,
+        )
+
+    async def save_budget(self, record: OrchestrationRecord) -> None:
+        """Writes limits, what was used of them, and what else changes rarely."""
+        await self._connection.execute(
+            QUERIES["save_budget"],
+            record.orchestration_id,
+            record.budget.max_trials,
+            record.budget.max_failed_trials,
+            record.budget.max_seconds,
+            record.budget.max_cost,
+            record.active_seconds,
+            record.active_since,
+            record.deadline_at,
+            record.cost,
+            record.reserved_attempts,
+            record.workers_missing,
+            record.trend.reference,
+            record.trend.flat_trials,
         )
 
     async def save_stages(self, orchestration_id: str, records: Sequence[StageRecord]) -> None:
@@ -247,6 +305,7 @@ class PostgresTransaction(PostgresTrialWrites):
         first_sequence: int,
         payloads: Sequence[Payload],
         occurred_at: datetime,
+        request_id: str,
     ) -> None:
         """Appends events numbered from `first_sequence` on."""
         await self._connection.execute(
@@ -254,8 +313,17 @@ class PostgresTransaction(PostgresTrialWrites):
             orchestration_id,
             first_sequence,
             occurred_at,
-            [payload_to_proto(each).SerializeToString() for each in payloads],
+            [_stored_event(each, request_id) for each in payloads],
         )
+        self.appended += payloads
+
+
+def _stored_event(payload: Payload, request_id: str) -> bytes:
+    """Encodes what is stored of an event; its other fields are columns."""
+    message = payload_to_proto(payload)
+    message.request_id = request_id
+    encoded: bytes = message.SerializeToString()
+    return encoded
 
 
 def _saved_run(record: TuningRunRecord) -> tuple[Any, ...]:
@@ -276,11 +344,22 @@ def _saved_run(record: TuningRunRecord) -> tuple[Any, ...]:
         record.mean_duration,
         record.started_at,
         record.ended_at,
+        record.trial_budget,
+        record.trend.reference,
+        record.trend.flat_trials,
+        record.stop_reason,
+        *rows.leader_columns(record.leaders),
+        record.fits_saved,
     )
 
 
 def _tuning_runs(
-    orchestration_id: str, stage_index: int, stage: StagePlan, ids: Sequence[str]
+    orchestration_id: str,
+    stage_index: int,
+    stage: StagePlan,
+    ids: Sequence[str],
+    *,
+    worker_class: str,
 ) -> list[tuple[Any, ...]]:
     return [
         (
@@ -299,9 +378,18 @@ def _tuning_runs(
             run.trial_budget,
             run.total_combinations,
             run.planned_trials,
+            worker_class,
+            rows.encoded_rules(run.stopping),
+            _encoded_pruning(run.pruning),
+            start_points_to_proto(run.start).SerializeToString() if len(run.start) else None,
         )
         for position, (run, tuning_run_id) in enumerate(zip(stage.tuning_runs, ids, strict=True))
     ]
+
+
+def _encoded_pruning(pruning: Pruning | None) -> bytes | None:
+    message = pruning_to_proto(pruning)
+    return None if message is None else message.SerializeToString()
 
 
 def _missing_key(error: Any) -> str:

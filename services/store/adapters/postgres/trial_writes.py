@@ -94,6 +94,14 @@ class PostgresTrialWrites:
                 QUERIES["clear_dispatch"], orchestration_id, list(numbers)
             )
 
+    async def delay_trials(
+        self, orchestration_id: str, numbers: Sequence[int], seconds: float
+    ) -> None:
+        """Makes queued trials available to hand-outs after so many seconds."""
+        await self._connection.execute(
+            QUERIES["delay_trials"], orchestration_id, list(numbers), seconds
+        )
+
     async def end_trials(self, orchestration_id: str, ends: Sequence[TrialEnd]) -> None:
         """Gives trials their terminal states."""
         await self._connection.execute(
@@ -103,7 +111,7 @@ class PostgresTrialWrites:
             [each.state.value for each in ends],
             [each.finished_attempt for each in ends],
             [each.score for each in ends],
-            [rows.encoded_metrics(each.metrics) for each in ends],
+            [rows.encoded_scores(each) for each in ends],
             [each.failure.kind.value if each.failure else None for each in ends],
             [each.failure.message if each.failure else None for each in ends],
             [each.fit_seconds for each in ends],
@@ -122,6 +130,8 @@ class PostgresTrialWrites:
             [each.lost_strikes for each in requeues],
             [each.crash_strikes for each in requeues],
             [each.oom_strikes for each in requeues],
+            [each.infra_failures for each in requeues],
+            [each.infra_since for each in requeues],
             [each.crash_worker for each in requeues],
             [each.not_before for each in requeues],
         )

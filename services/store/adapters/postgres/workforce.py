@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from services.core.trial import TrialKey, TrialState
+from services.store.adapters import metrics
 from services.store.adapters.postgres.database import Database
 from services.store.adapters.postgres.queries import QUERIES
 from services.store.ports.records import (
@@ -50,9 +52,11 @@ class PostgresSessions:
         """Extends a lease."""
         return await self._touch("renew_session", session_id, free_slots, lease_seconds)
 
-    async def set_listener(self, session_id: str, listener_id: str) -> bool | None:
-        """Names the order stream that is open for a session."""
-        return await self._touch("set_listener", session_id, listener_id)
+    async def set_listener(
+        self, session_id: str, listener_id: str, *, lease_seconds: float
+    ) -> bool | None:
+        """Names the order stream that is open for a session, and extends its lease."""
+        return await self._touch("set_listener", session_id, listener_id, lease_seconds)
 
     async def _touch(self, query: str, session_id: str, *arguments: Any) -> bool | None:
         async with self._database.beating() as connection:
@@ -71,13 +75,28 @@ class PostgresSessions:
     async def end(self, session_id: str) -> bool:
         """Ends a session by its own wish."""
         async with self._database.beating() as connection:
-            return await connection.fetchval(QUERIES["end_session"], session_id) is not None
+            ended = await connection.fetchval(QUERIES["end_session"], session_id) is not None
+        if ended:
+            metrics.SESSIONS_ENDED.labels(cause="closed").inc()
+        return ended
 
     async def end_expired(self) -> Sequence[str]:
         """Ends all sessions whose lease ran out."""
         async with self._database.beating() as connection:
             found = await connection.fetch(QUERIES["end_expired_sessions"])
+        metrics.SESSIONS_ENDED.labels(cause="lost").inc(len(found))
         return [row["session_id"] for row in found]
+
+    async def limit_leases(self, lease_seconds: float) -> None:
+        """Shortens every lease that would last longer than this from now on."""
+        async with self._database.beating() as connection:
+            await connection.execute(QUERIES["limit_leases"], lease_seconds)
+
+    async def clock(self) -> datetime:
+        """Gives the database's time."""
+        async with self._database.beating() as connection:
+            now: datetime = await connection.fetchval(QUERIES["now"])
+        return now
 
     async def unsettled(self) -> Sequence[tuple[str, bool]]:
         """Lists ended sessions whose trials are not queued again yet."""
@@ -109,16 +128,17 @@ class PostgresSessions:
             for each, row in zip(trials, found, strict=True)
         ]
 
-    async def running(self, session_id: str) -> Sequence[RunningTrial]:
+    async def running(self, session_id: str, *, recent_seconds: float) -> Sequence[RunningTrial]:
         """Lists the trials that run under a session."""
         async with self._database.beating() as connection:
-            found = await connection.fetch(QUERIES["running_trials"], session_id)
+            found = await connection.fetch(QUERIES["running_trials"], session_id, recent_seconds)
         return [
             RunningTrial(
                 orchestration_id=row["orchestration_id"],
                 number=row["number"],
                 attempt=row["attempt"],
                 missed_beats=row["missed_beats"],
+                is_recent=row["is_recent"],
             )
             for row in found
         ]
@@ -213,10 +233,12 @@ class PostgresHandOuts:
             await connection.execute(QUERIES["lock_hand_out"], _HAND_OUT_LOCK)
             yield _PostgresHandingOut(connection)
 
-    async def recall_all(self, dispatched_for_seconds: float) -> int:
+    async def recall_all(self, dispatched_for_seconds: float, worker_class: str) -> int:
         """Makes every trial available that was dispatched so long ago and not claimed."""
         async with self._database.writing() as connection:
-            recalled = await connection.fetch(QUERIES["recall_all_trials"], dispatched_for_seconds)
+            recalled = await connection.fetch(
+                QUERIES["recall_all_trials"], dispatched_for_seconds, worker_class
+            )
             return len(recalled)
 
     async def recall(self, batches: Sequence[Batch]) -> int:
@@ -270,6 +292,7 @@ class _PostgresHandingOut:
                 tuning_run_id=row["tuning_run_id"],
                 orchestration_id=row["orchestration_id"],
                 worker_class=row["worker_class"],
+                tenant=row["tenant"],
                 priority=row["priority"],
                 created_at=row["created_at"],
                 stage_index=row["stage_index"],
@@ -296,6 +319,7 @@ class _PostgresHandingOut:
                 number=row["number"],
                 attempt=row["attempt"],
                 has_strikes=row["has_strikes"],
+                request_id=row["request_id"],
             )
             for row in found
         ]

@@ -2,13 +2,15 @@
 
 -- name: dataset
 SELECT dataset_id, name, task, target_column, row_count, column_names, column_types,
-    missing_counts, class_labels, class_counts, content_hash, size_bytes, built_in, created_at
+    missing_counts, class_labels, class_counts, content_hash, size_bytes, built_in, created_at,
+    group_column, time_column, weight_column, fold_column, positive_label, group_count, fold_count
 FROM crescendo.datasets
 WHERE dataset_id = $1;
 
 -- name: datasets
 SELECT dataset_id, name, task, target_column, row_count, column_names, column_types,
-    missing_counts, class_labels, class_counts, content_hash, size_bytes, built_in, created_at
+    missing_counts, class_labels, class_counts, content_hash, size_bytes, built_in, created_at,
+    group_column, time_column, weight_column, fold_column, positive_label, group_count, fold_count
 FROM crescendo.datasets
 WHERE tenant = $1
     AND ($2::boolean IS NULL
@@ -21,9 +23,12 @@ LIMIT $5;
 -- name: insert_dataset
 INSERT INTO crescendo.datasets (
     dataset_id, tenant, name, task, target_column, row_count, column_names, column_types,
-    missing_counts, class_labels, class_counts, content_hash, size_bytes, built_in
+    missing_counts, class_labels, class_counts, content_hash, size_bytes, built_in,
+    group_column, time_column, weight_column, fold_column, positive_label, group_count, fold_count
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21
+)
 -- Two replicas may make the same built-in: the first one to commit has it.
 ON CONFLICT (dataset_id) DO NOTHING
 RETURNING dataset_id;

@@ -3,8 +3,11 @@
 -- name: orchestration
 SELECT o.orchestration_id, o.workflow, o.state, o.reason, o.message,
     coalesce(o.study_name, '') AS study_name, o.planned, o.queued, o.running, o.succeeded, o.failed,
-    o.pruned, o.cancelled, o.last_sequence, o.scoring_metric, o.cv_folds, o.random_state,
-    o.max_concurrent_trials, o.created_at, o.started_at, o.ended_at, crescendo.now() AS observed_at,
+    o.pruned, o.cancelled, o.first_sequence, o.last_sequence, o.scoring_metric, o.cv_folds,
+    o.random_state,
+    o.max_concurrent_trials, o.priority, o.worker_class, o.max_trials, o.max_failed_trials,
+    o.max_seconds, o.max_cost, o.price_per_hour, o.trial_timeout_seconds, o.active_seconds,
+    o.active_since, o.cost, o.reserved_attempts, o.stopping_proto, o.selection_proto, o.created_at, o.started_at, o.ended_at, crescendo.now() AS observed_at,
     o.best_number, o.best_score, o.best_tuning_run_id, b.model_run_id AS best_model_run_id,
     b.model_type AS best_model_type, b.method_used AS best_method,
     t.parameters_proto AS best_parameters
@@ -17,8 +20,11 @@ WHERE o.orchestration_id = $1;
 -- name: orchestrations
 SELECT o.orchestration_id, o.workflow, o.state, o.reason, o.message,
     coalesce(o.study_name, '') AS study_name, o.planned, o.queued, o.running, o.succeeded, o.failed,
-    o.pruned, o.cancelled, o.last_sequence, o.scoring_metric, o.cv_folds, o.random_state,
-    o.max_concurrent_trials, o.created_at, o.started_at, o.ended_at, crescendo.now() AS observed_at,
+    o.pruned, o.cancelled, o.first_sequence, o.last_sequence, o.scoring_metric, o.cv_folds,
+    o.random_state,
+    o.max_concurrent_trials, o.priority, o.worker_class, o.max_trials, o.max_failed_trials,
+    o.max_seconds, o.max_cost, o.price_per_hour, o.trial_timeout_seconds, o.active_seconds,
+    o.active_since, o.cost, o.reserved_attempts, o.stopping_proto, o.selection_proto, o.created_at, o.started_at, o.ended_at, crescendo.now() AS observed_at,
     o.best_number, o.best_score, o.best_tuning_run_id, b.model_run_id AS best_model_run_id,
     b.model_type AS best_model_type, b.method_used AS best_method,
     t.parameters_proto AS best_parameters
@@ -36,7 +42,7 @@ LIMIT $6;
 
 -- name: stages
 SELECT stage_index, method, state, reason, message, max_active_tuning_runs, refinement_factor,
-    created_at, started_at, ended_at
+    plan_proto, created_at, started_at, ended_at
 FROM crescendo.stages
 WHERE orchestration_id = $1
 ORDER BY stage_index;
@@ -44,34 +50,44 @@ ORDER BY stage_index;
 -- name: tuning_runs
 SELECT r.tuning_run_id, r.orchestration_id, r.stage_index, r.model_run_id, r.model_type, r.method,
     r.method_used, r.state, r.reason, r.message, r.space_proto, r.original_space_proto,
+    r.evaluation_proto,
     r.trial_budget, r.total_combinations, r.planned, r.queued, r.running, r.succeeded, r.failed,
-    r.pruned, r.cancelled, r.metrics, r.cv_folds, r.random_state, r.created_at, r.started_at,
+    r.pruned, r.cancelled, r.stopping_proto, r.stop_reason, r.metrics, r.cv_folds, r.random_state,
+    r.pruning_proto, r.fits_saved, r.created_at, r.started_at,
     r.ended_at, crescendo.now() AS observed_at, r.best_number, r.best_score,
     r.tuning_run_id AS best_tuning_run_id, r.model_run_id AS best_model_run_id,
     r.model_type AS best_model_type, r.method_used AS best_method,
-    t.parameters_proto AS best_parameters
+    t.parameters_proto AS best_parameters, r.start_proto, b.number AS baseline_number,
+    b.score AS baseline_score
 FROM crescendo.tuning_runs AS r
 LEFT JOIN crescendo.trials AS t
     ON t.orchestration_id = r.orchestration_id AND t.number = r.best_number
+LEFT JOIN crescendo.trials AS b
+    ON b.tuning_run_id = r.tuning_run_id AND b.suggestion_index = 0 AND b.phase = 'baseline'
 WHERE r.orchestration_id = $1
 ORDER BY r.stage_index, r.position;
 
 -- name: tuning_run
 SELECT r.tuning_run_id, r.orchestration_id, r.stage_index, r.model_run_id, r.model_type, r.method,
     r.method_used, r.state, r.reason, r.message, r.space_proto, r.original_space_proto,
+    r.evaluation_proto,
     r.trial_budget, r.total_combinations, r.planned, r.queued, r.running, r.succeeded, r.failed,
-    r.pruned, r.cancelled, r.metrics, r.cv_folds, r.random_state, r.created_at, r.started_at,
+    r.pruned, r.cancelled, r.stopping_proto, r.stop_reason, r.metrics, r.cv_folds, r.random_state,
+    r.pruning_proto, r.fits_saved, r.created_at, r.started_at,
     r.ended_at, crescendo.now() AS observed_at, r.best_number, r.best_score,
     r.tuning_run_id AS best_tuning_run_id, r.model_run_id AS best_model_run_id,
     r.model_type AS best_model_type, r.method_used AS best_method,
-    t.parameters_proto AS best_parameters
+    t.parameters_proto AS best_parameters, r.start_proto, b.number AS baseline_number,
+    b.score AS baseline_score
 FROM crescendo.tuning_runs AS r
 LEFT JOIN crescendo.trials AS t
     ON t.orchestration_id = r.orchestration_id AND t.number = r.best_number
+LEFT JOIN crescendo.trials AS b
+    ON b.tuning_run_id = r.tuning_run_id AND b.suggestion_index = 0 AND b.phase = 'baseline'
 WHERE r.tuning_run_id = $1;
 
 -- name: evaluation
-SELECT evaluation_proto
+SELECT evaluation_proto, pruning_proto
 FROM crescendo.tuning_runs
 WHERE tuning_run_id = $1;
 
@@ -139,6 +155,13 @@ WHERE orchestration_id = $1 AND number > $2 AND score IS NULL
 ORDER BY number
 LIMIT $5;
 
+-- name: scored_trials
+SELECT tuning_run_id, number, score, finished_at
+FROM crescendo.trials
+WHERE orchestration_id = $1 AND score IS NOT NULL
+-- Those of one batch ended at once.
+ORDER BY finished_at, number;
+
 -- name: refinements
 SELECT refinement_proto
 FROM crescendo.refinements
@@ -158,17 +181,28 @@ WHERE orchestration_id = $1 AND mean_duration IS NOT NULL;
 -- name: orchestration_exists
 SELECT EXISTS (SELECT FROM crescendo.orchestrations WHERE orchestration_id = $1);
 
--- name: last_sequences
-SELECT orchestration_id, last_sequence, state IN ('completed', 'failed', 'cancelled') AS ended
-FROM crescendo.orchestrations
-WHERE orchestration_id = ANY ($1::uuid[]);
+-- name: log_positions
+-- The row of the epoch comes even where no log is found.
+SELECT h.epoch, coalesce(h.table_oid = h.tableoid::bigint, true) AS recognised,
+    crescendo.now() AS observed_at, o.orchestration_id, o.first_sequence, o.last_sequence,
+    o.state IN ('completed', 'failed', 'cancelled') AS ended
+FROM crescendo.history AS h
+LEFT JOIN crescendo.orchestrations AS o ON o.orchestration_id = ANY ($1::uuid[])
+WHERE h.one;
 
 -- name: events
-SELECT sequence, occurred_at, payload_proto
-FROM crescendo.events
-WHERE orchestration_id = $1 AND sequence > $2
-ORDER BY sequence
-LIMIT $3;
+-- With its epoch, in one statement: a page is never of another history than its watcher believes.
+SELECT e.sequence, e.occurred_at, e.payload_proto,
+    CASE WHEN e.sequence = $2 + 1 THEN h.epoch END AS epoch
+FROM crescendo.history AS h
+LEFT JOIN LATERAL (
+    SELECT sequence, occurred_at, payload_proto
+    FROM crescendo.events
+    WHERE orchestration_id = $1 AND sequence > $2
+    ORDER BY sequence
+    LIMIT $3
+) AS e ON true
+WHERE h.one;
 
 -- name: now
 SELECT crescendo.now();

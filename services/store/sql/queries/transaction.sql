@@ -21,9 +21,14 @@ WHERE tenant = $1 AND rpc = $2 AND request_id = $3;
 -- name: insert_orchestration
 INSERT INTO crescendo.orchestrations (
     orchestration_id, tenant, workflow, study_name, spec_hash, state,
-    scoring_metric, cv_folds, random_state, max_concurrent_trials
+    scoring_metric, cv_folds, random_state, max_concurrent_trials, priority, worker_class,
+    max_trials, max_failed_trials, max_seconds, max_cost, price_per_hour, trial_timeout_seconds,
+    request_id, stopping_proto, selection_proto
 )
-VALUES ($1, $2, $3, nullif($4::text, ''), $5, 'pending', $6, $7, $8, $9)
+VALUES (
+    $1, $2, $3, nullif($4::text, ''), $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+    $16, $17, $18, $19, $20
+)
 ON CONFLICT (tenant, study_name) WHERE study_name IS NOT NULL DO NOTHING
 RETURNING orchestration_id;
 
@@ -34,17 +39,20 @@ WHERE tenant = $1 AND study_name = $2;
 
 -- name: insert_stage
 INSERT INTO crescendo.stages (
-    orchestration_id, stage_index, method, state, max_active_tuning_runs, refinement_factor
+    orchestration_id, stage_index, method, state, max_active_tuning_runs, refinement_factor,
+    plan_proto
 )
-VALUES ($1, $2, $3, 'pending', $4, $5);
+VALUES ($1, $2, $3, 'pending', $4, $5, $6);
 
 -- name: insert_tuning_run
 INSERT INTO crescendo.tuning_runs (
     tuning_run_id, orchestration_id, stage_index, position, model_run_id, model_type,
     method, method_used, state, space_proto, original_space_proto, evaluation_proto,
-    metrics, cv_folds, random_state, trial_budget, total_combinations, planned
+    metrics, cv_folds, random_state, trial_budget, total_combinations, planned, worker_class,
+    stopping_proto, pruning_proto, start_proto
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7, 'pending', $8, $8, $9, $10, $11, $12, $13, $14, $15);
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7, 'pending', $8, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+    $17, $18, $19);
 
 -- name: keep_session
 SELECT session_id, worker_class, worker_name, slots, ended_at IS NOT NULL AS ended
@@ -57,7 +65,9 @@ FOR KEY SHARE;
 SELECT orchestration_id, tenant, state, reason, message, max_concurrent_trials, last_sequence,
     next_trial_number, refinement_count, planned, queued, running, succeeded, failed, pruned,
     cancelled, best_number, best_tuning_run_id, best_score, best_rank, started_at, ended_at,
-    crescendo.now() AS observed_at
+    worker_class, max_trials, max_failed_trials, max_seconds, max_cost, price_per_hour,
+    trial_timeout_seconds, active_seconds, active_since, deadline_at, cost, reserved_attempts,
+    workers_missing, stopping_proto, plateau_reference, flat_trials, crescendo.now() AS observed_at
 FROM crescendo.orchestrations
 WHERE orchestration_id = $1
 FOR UPDATE;
@@ -70,9 +80,11 @@ ORDER BY stage_index;
 
 -- name: lock_tuning_runs
 SELECT tuning_run_id, stage_index, position, model_run_id, model_type, method, method_used, state,
-    reason, message, planned, queued, running, succeeded, failed, pruned, cancelled, created,
+    reason, message, trial_budget, total_combinations, planned, queued, running, succeeded, failed,
+    pruned, cancelled, created,
     best_number, best_score, best_rank, last_end_sequence, measured_trials, mean_duration,
-    searcher_epoch, started_at, ended_at
+    searcher_epoch, metrics, cv_folds, started_at, ended_at, stopping_proto, plateau_reference,
+    flat_trials, stop_reason, pruning_proto, leader_scores, leader_places, fits_saved
 FROM crescendo.tuning_runs
 WHERE orchestration_id = $1 AND tuning_run_id = ANY ($2::uuid[])
 ORDER BY tuning_run_id
@@ -80,9 +92,11 @@ FOR UPDATE;
 
 -- name: lock_all_tuning_runs
 SELECT tuning_run_id, stage_index, position, model_run_id, model_type, method, method_used, state,
-    reason, message, planned, queued, running, succeeded, failed, pruned, cancelled, created,
+    reason, message, trial_budget, total_combinations, planned, queued, running, succeeded, failed,
+    pruned, cancelled, created,
     best_number, best_score, best_rank, last_end_sequence, measured_trials, mean_duration,
-    searcher_epoch, started_at, ended_at
+    searcher_epoch, metrics, cv_folds, started_at, ended_at, stopping_proto, plateau_reference,
+    flat_trials, stop_reason, pruning_proto, leader_scores, leader_places, fits_saved
 FROM crescendo.tuning_runs
 WHERE orchestration_id = $1
 ORDER BY tuning_run_id
@@ -90,9 +104,11 @@ FOR UPDATE;
 
 -- name: lock_tuning_runs_of_trials
 SELECT tuning_run_id, stage_index, position, model_run_id, model_type, method, method_used, state,
-    reason, message, planned, queued, running, succeeded, failed, pruned, cancelled, created,
+    reason, message, trial_budget, total_combinations, planned, queued, running, succeeded, failed,
+    pruned, cancelled, created,
     best_number, best_score, best_rank, last_end_sequence, measured_trials, mean_duration,
-    searcher_epoch, started_at, ended_at
+    searcher_epoch, metrics, cv_folds, started_at, ended_at, stopping_proto, plateau_reference,
+    flat_trials, stop_reason, pruning_proto, leader_scores, leader_places, fits_saved
 FROM crescendo.tuning_runs
 WHERE tuning_run_id = ANY (ARRAY(
     SELECT DISTINCT found.tuning_run_id
@@ -115,6 +131,13 @@ SET state = $2, reason = $3, message = $4, last_sequence = $5, next_trial_number
     best_rank = $18, started_at = $19, ended_at = $20
 WHERE orchestration_id = $1;
 
+-- name: save_budget
+UPDATE crescendo.orchestrations
+SET max_trials = $2, max_failed_trials = $3, max_seconds = $4, max_cost = $5, active_seconds = $6,
+    active_since = $7, deadline_at = $8, cost = $9, reserved_attempts = $10, workers_missing = $11,
+    plateau_reference = $12, flat_trials = $13
+WHERE orchestration_id = $1;
+
 -- name: save_stage
 UPDATE crescendo.stages
 SET state = $3, reason = $4, message = $5, started_at = $6, ended_at = $7
@@ -125,7 +148,9 @@ UPDATE crescendo.tuning_runs
 SET state = $2, reason = $3, message = $4, method_used = $5, planned = $6, queued = $7,
     running = $8, succeeded = $9, failed = $10, pruned = $11, cancelled = $12, created = $13,
     best_number = $14, best_score = $15, best_rank = $16, last_end_sequence = $17,
-    measured_trials = $18, mean_duration = $19, started_at = $20, ended_at = $21
+    measured_trials = $18, mean_duration = $19, started_at = $20, ended_at = $21, trial_budget = $22,
+    plateau_reference = $23, flat_trials = $24, stop_reason = $25,
+    leader_scores = $26, leader_places = $27, fits_saved = $28
 WHERE tuning_run_id = $1;
 
 -- name: set_space
@@ -147,8 +172,8 @@ SELECT found.*
 FROM unnest($2::integer[]) AS wanted (number)
 CROSS JOIN LATERAL (
     SELECT number, tuning_run_id, stage_index, state, attempt, parameters_proto, candidate_index,
-        finished_attempt, reported_splits, lost_strikes, crash_strikes, oom_strikes, crash_worker,
-        session_id, claim_id, worker, missed_beats
+        finished_attempt, reported_splits, lost_strikes, crash_strikes, oom_strikes, infra_failures,
+        infra_since, crash_worker, session_id, claim_id, worker, missed_beats, not_before
     FROM crescendo.trials
     WHERE orchestration_id = $1 AND number = wanted.number
     FOR UPDATE
@@ -156,8 +181,8 @@ CROSS JOIN LATERAL (
 
 -- name: lock_open_trials
 SELECT number, tuning_run_id, stage_index, state, attempt, parameters_proto, candidate_index,
-    finished_attempt, reported_splits, lost_strikes, crash_strikes, oom_strikes, crash_worker,
-    session_id, claim_id, worker, missed_beats
+    finished_attempt, reported_splits, lost_strikes, crash_strikes, oom_strikes, infra_failures,
+    infra_since, crash_worker, session_id, claim_id, worker, missed_beats, not_before
 FROM crescendo.trials
 WHERE tuning_run_id = ANY ($1::uuid[]) AND state IN ('queued', 'running')
 ORDER BY number
@@ -203,6 +228,25 @@ CROSS JOIN LATERAL (
 ) AS found
 WHERE trials.ctid = found.place;
 
+-- name: delay_trials
+UPDATE crescendo.trials
+SET dispatched_at = NULL, not_before = crescendo.now() + make_interval(secs => $3)
+FROM unnest($2::integer[]) AS wanted (number)
+CROSS JOIN LATERAL (
+    SELECT ctid AS place
+    FROM crescendo.trials
+    WHERE orchestration_id = $1 AND number = wanted.number AND state = 'queued'
+    OFFSET 0
+) AS found
+WHERE trials.ctid = found.place;
+
+-- name: has_other_workers
+SELECT EXISTS (
+    SELECT FROM crescendo.sessions
+    WHERE worker_class = $1 AND worker_name <> $2 AND ended_at IS NULL
+        AND lease_until > crescendo.now()
+);
+
 -- name: clear_all_dispatch
 UPDATE crescendo.trials
 SET dispatched_at = NULL
@@ -235,13 +279,15 @@ WHERE trials.ctid = found.place;
 UPDATE crescendo.trials
 SET state = 'queued', attempt = requeue.attempt, lost_strikes = requeue.lost_strikes,
     crash_strikes = requeue.crash_strikes, oom_strikes = requeue.oom_strikes,
+    infra_failures = requeue.infra_failures, infra_since = requeue.infra_since,
     crash_worker = requeue.crash_worker, not_before = requeue.not_before, dispatched_at = NULL,
     session_id = NULL, claim_id = NULL, missed_beats = 0, reported_splits = 0
 FROM unnest(
-    $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::text[],
-    $8::timestamptz[]
+    $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
+    $8::timestamptz[], $9::text[], $10::timestamptz[]
 ) AS requeue (
-    number, attempt, lost_strikes, crash_strikes, oom_strikes, crash_worker, not_before
+    number, attempt, lost_strikes, crash_strikes, oom_strikes, infra_failures, infra_since,
+    crash_worker, not_before
 )
 CROSS JOIN LATERAL (
     SELECT ctid AS place
@@ -280,3 +326,41 @@ LIMIT 1;
 SELECT orchestration_id
 FROM crescendo.tuning_runs
 WHERE tuning_run_id = $1;
+
+-- name: insert_attempt_costs
+INSERT INTO crescendo.attempt_costs (
+    orchestration_id, started_at, reserved, number, attempt
+)
+SELECT $1, $2, $3, claimed.*
+FROM unnest($4::integer[], $5::integer[]) AS claimed
+-- A trial is claimed once per attempt.
+ON CONFLICT DO NOTHING
+RETURNING number;
+
+-- name: read_attempt_costs
+SELECT found.*
+FROM unnest($2::integer[], $3::integer[]) AS wanted (number, attempt)
+CROSS JOIN LATERAL (
+    SELECT number, attempt, started_at, reserved, charged, left_at, expires_at, settled
+    FROM crescendo.attempt_costs
+    WHERE orchestration_id = $1 AND number = wanted.number AND attempt = wanted.attempt
+        AND NOT settled
+    OFFSET 0
+) AS found;
+
+-- name: read_expired_costs
+SELECT number, attempt, started_at, reserved, charged, left_at, expires_at, settled
+FROM crescendo.attempt_costs
+WHERE orchestration_id = $1 AND NOT settled AND left_at IS NOT NULL
+    AND expires_at <= crescendo.now();
+
+-- name: save_attempt_costs
+UPDATE crescendo.attempt_costs
+SET charged = cost.charged, left_at = cost.left_at, expires_at = cost.expires_at,
+    settled = cost.settled
+FROM unnest(
+    $2::integer[], $3::integer[], $4::double precision[], $5::timestamptz[], $6::timestamptz[],
+    $7::boolean[]
+) AS cost (number, attempt, charged, left_at, expires_at, settled)
+WHERE attempt_costs.orchestration_id = $1 AND attempt_costs.number = cost.number
+    AND attempt_costs.attempt = cost.attempt AND NOT attempt_costs.settled;

@@ -15,7 +15,7 @@ RETURNING session_id;
 
 -- name: set_listener
 UPDATE crescendo.sessions
-SET listener_id = $2
+SET listener_id = $2, lease_until = crescendo.now() + make_interval(secs => $3)
 WHERE session_id = $1 AND ended_at IS NULL
 RETURNING session_id;
 
@@ -53,6 +53,11 @@ FROM expired
 WHERE sessions.session_id = expired.session_id AND sessions.lease_until < crescendo.now()
 RETURNING sessions.session_id;
 
+-- name: limit_leases
+UPDATE crescendo.sessions
+SET lease_until = crescendo.now() + make_interval(secs => $1)
+WHERE ended_at IS NULL AND lease_until > crescendo.now() + make_interval(secs => $1);
+
 -- name: unsettled_sessions
 SELECT session_id, end_cause = 'lost' AS lost
 FROM crescendo.sessions
@@ -77,7 +82,8 @@ LEFT JOIN crescendo.trials AS t
 ORDER BY held.place;
 
 -- name: running_trials
-SELECT orchestration_id, number, attempt, missed_beats
+SELECT orchestration_id, number, attempt, missed_beats,
+    coalesce(started_at > crescendo.now() - make_interval(secs => $2), false) AS is_recent
 FROM crescendo.trials
 WHERE session_id = $1 AND state = 'running'
 ORDER BY orchestration_id, number;
@@ -162,16 +168,27 @@ WHERE tuning_runs.tuning_run_id = held.tuning_run_id;
 SELECT pg_advisory_xact_lock($1);
 
 -- name: requeue_unclaimed
-WITH unclaimed AS (
-    SELECT t.orchestration_id, t.number
-    FROM crescendo.trials AS t
-    JOIN crescendo.tuning_runs AS r ON r.tuning_run_id = t.tuning_run_id
-    WHERE t.state = 'queued' AND t.dispatched_at IS NOT NULL
-        AND t.dispatched_at < crescendo.now() - make_interval(secs => $1)
-        -- Behind long trials a message waits for two of them before it is its turn.
-        AND t.dispatched_at < crescendo.now()
-            - make_interval(secs => 3 * coalesce(r.mean_duration, 0))
-    FOR UPDATE OF t SKIP LOCKED
+-- A message waits behind others of its class: at most a batch or two, as long as their trials take.
+WITH patience AS MATERIALIZED (
+    SELECT tuning_run_id, queued, greatest(
+        $1, 3 * mean_duration,
+        3 * max(mean_duration) FILTER (WHERE running > 0) OVER (PARTITION BY worker_class)
+    ) AS seconds
+    FROM crescendo.tuning_runs
+    WHERE state IN ('running', 'paused')
+),
+unclaimed AS (
+    SELECT late.orchestration_id, late.number
+    FROM patience
+    CROSS JOIN LATERAL (
+        SELECT t.orchestration_id, t.number
+        FROM crescendo.trials AS t
+        WHERE t.tuning_run_id = patience.tuning_run_id
+            AND t.state = 'queued' AND t.dispatched_at IS NOT NULL
+            AND t.dispatched_at < crescendo.now() - make_interval(secs => patience.seconds)
+        FOR UPDATE SKIP LOCKED
+    ) AS late
+    WHERE patience.queued > 0
 )
 UPDATE crescendo.trials
 SET dispatched_at = NULL
@@ -187,28 +204,36 @@ GROUP BY worker_class
 ORDER BY worker_class;
 
 -- name: loads
-WITH dispatched AS (
-    SELECT tuning_run_id, count(*) AS trials
-    FROM crescendo.trials
-    WHERE state = 'queued' AND dispatched_at IS NOT NULL
-    GROUP BY tuning_run_id
-),
-runs AS (
-    SELECT tuning_run_id FROM crescendo.tuning_runs WHERE state = 'running'
-    UNION
-    SELECT tuning_run_id FROM dispatched
-    UNION
-    SELECT tuning_run_id FROM crescendo.trials WHERE state = 'running'
-)
-SELECT r.tuning_run_id, r.orchestration_id, r.worker_class, o.priority, o.created_at, r.stage_index,
-    r.position, o.max_concurrent_trials, r.mean_duration,
-    r.queued - coalesce(d.trials, 0) AS waiting,
-    r.running + coalesce(d.trials, 0) AS outstanding,
-    r.state = 'running' AND o.state = 'running' AS open_for_work
-FROM runs
-JOIN crescendo.tuning_runs AS r USING (tuning_run_id)
+-- Tuning runs in other states have no open trials.
+SELECT r.tuning_run_id, r.orchestration_id, r.worker_class, o.tenant, o.priority, o.created_at,
+    r.stage_index, r.position, o.max_concurrent_trials, r.mean_duration,
+    r.queued - dispatched.trials - delayed.trials AS waiting,
+    r.running + dispatched.trials AS outstanding,
+    r.state = 'running' AND o.state = 'running'
+        AND (o.deadline_at IS NULL OR o.deadline_at > crescendo.now())
+        -- As Budget.room_for_attempts counts: what a claim would answer LATER is not sent about.
+        AND CASE
+            WHEN o.max_cost IS NULL THEN true
+            WHEN o.trial_timeout_seconds IS NULL THEN o.cost < o.max_cost
+            ELSE floor(
+                (o.max_cost - o.cost) / (o.price_per_hour / 3600 * o.trial_timeout_seconds)
+                * (1 + 1e-9::double precision) + 1e-9::double precision
+            ) - o.reserved_attempts - dispatched.trials >= 1
+        END AS open_for_work
+FROM crescendo.tuning_runs AS r
 JOIN crescendo.orchestrations AS o ON o.orchestration_id = r.orchestration_id
-LEFT JOIN dispatched AS d USING (tuning_run_id)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS trials
+    FROM crescendo.trials AS t
+    WHERE t.tuning_run_id = r.tuning_run_id AND t.state = 'queued' AND t.dispatched_at IS NOT NULL
+) AS dispatched
+CROSS JOIN LATERAL (
+    SELECT count(*) AS trials
+    FROM crescendo.trials AS t
+    WHERE t.tuning_run_id = r.tuning_run_id AND t.state = 'queued' AND t.dispatched_at IS NULL
+        AND t.not_before IS NOT NULL AND t.not_before > crescendo.now()
+) AS delayed
+WHERE r.state IN ('running', 'paused') AND r.queued + r.running > 0
 ORDER BY o.created_at, r.stage_index, r.position;
 
 -- name: pick_trials
@@ -234,7 +259,11 @@ SET dispatched_at = crescendo.now()
 FROM picked
 WHERE trials.orchestration_id = picked.orchestration_id AND trials.number = picked.number
 RETURNING trials.tuning_run_id, trials.orchestration_id, trials.number, trials.attempt,
-    trials.crash_strikes + trials.oom_strikes > 0 AS has_strikes;
+    trials.crash_strikes + trials.oom_strikes > 0 OR trials.lost_strikes > 1 AS has_strikes,
+    (
+        SELECT o.request_id FROM crescendo.orchestrations AS o
+        WHERE o.orchestration_id = trials.orchestration_id
+    ) AS request_id;
 
 -- name: recall_trials
 WITH recalled AS (
@@ -254,10 +283,14 @@ RETURNING trials.number;
 
 -- name: recall_all_trials
 WITH recalled AS (
-    SELECT orchestration_id, number
-    FROM crescendo.trials
-    WHERE state = 'queued' AND dispatched_at <= crescendo.now() - make_interval(secs => $1)
-    FOR UPDATE SKIP LOCKED
+    SELECT t.orchestration_id, t.number
+    FROM crescendo.tuning_runs AS r
+    JOIN crescendo.trials AS t ON t.tuning_run_id = r.tuning_run_id
+    WHERE r.state IN ('running', 'paused') AND r.queued > 0
+        AND ($2 = '' OR r.worker_class = $2)
+        AND t.state = 'queued' AND t.dispatched_at IS NOT NULL
+        AND t.dispatched_at <= crescendo.now() - make_interval(secs => $1)
+    FOR UPDATE OF t SKIP LOCKED
 )
 UPDATE crescendo.trials
 SET dispatched_at = NULL

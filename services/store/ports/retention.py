@@ -1,0 +1,48 @@
+"""Removing what nobody needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedLog:
+    """A log with events whose orchestration ended."""
+
+    orchestration_id: str
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What one step removed; `more` when there is more of the same."""
+
+    count: int
+    more: bool
+
+
+class RetentionStore(Protocol):
+    """Removes old rows in small steps, each a transaction of its own. Raises: Unavailable."""
+
+    async def ended_before(
+        self, seconds: float, *, after: EndedLog | None, limit: int
+    ) -> Sequence[EndedLog]:
+        """Lists logs with events whose orchestrations ended so long ago, oldest first."""
+        ...
+
+    async def forget_events(
+        self, orchestration_id: str, *, ended_before_seconds: float, limit: int
+    ) -> Forgotten:
+        """Removes the oldest events of a log, unless its orchestration was reopened meanwhile."""
+        ...
+
+    async def forget_requests(self, *, older_than_seconds: float, limit: int) -> Forgotten:
+        """Removes the oldest request ids."""
+        ...
+
+    async def forget_sessions(self, *, ended_before_seconds: float, limit: int) -> Forgotten:
+        """Removes sessions that ended and under which no trial runs."""
+        ...
