@@ -11,10 +11,15 @@ from dataclasses import dataclass
 import structlog
 
 from services.common.messaging.port import Broker
+from services.common.monitoring import monitoring
 from services.common.rpc.client import open_channel
+from services.common.rpc.interceptors import CallInterceptor
 from services.common.rpc.server import RpcServer, service_name
+from services.common.vitals import Vitals
+from services.coordinator.adapters import metrics
 from services.coordinator.adapters.dispatcher import BrokerTrialDispatcher
 from services.coordinator.adapters.grpc_servicer import OrchestrationServicer, TuningServicer
+from services.coordinator.adapters.queue_watch import QueueWatch
 from services.coordinator.adapters.readiness import StoreReadiness
 from services.coordinator.adapters.searchers.suggesting import PooledSuggesting
 from services.coordinator.adapters.store_client import StoreClient
@@ -42,14 +47,18 @@ _RESTART_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningCoordinator:
-    """A coordinator that runs; `address` is where clients reach it."""
+    """A coordinator that runs; `address` is where clients reach it.
+
+    `monitoring_address` answers /metrics, /livez and /readyz; empty when turned off.
+    """
 
     address: str
+    monitoring_address: str = ""
 
 
 @asynccontextmanager
 async def running_coordinator(
-    settings: CoordinatorSettings, broker: Broker
+    settings: CoordinatorSettings, broker: Broker, vitals: Vitals | None = None
 ) -> AsyncIterator[RunningCoordinator]:
     """Runs a coordinator until the context is left; then it drains and gives its leases back.
 
@@ -58,6 +67,7 @@ async def running_coordinator(
 
     Args:
         broker: entered already, and closed by the caller.
+        vitals: is told when the coordinator's loops end for good.
 
     Raises: OSError: the address cannot be bound.
     """
@@ -86,22 +96,26 @@ async def running_coordinator(
                 store=store,
                 leases=leases,
                 trial_timeout_seconds=settings.trial_timeout_seconds,
+                price_per_hour=settings.price_per_hour,
             ),
             Steering(store=store, closer=store, leases=leases, dispatch=dispatch),
         )
         readiness = StoreReadiness(
-            (public, internal), lambda serving: server.set_serving(serving=serving)
+            {settings.store_address: public, settings.store_internal_address: internal},
+            lambda serving: server.set_serving(serving=serving),
+            broker=broker,
         )
+        monitoring_address = await stack.enter_async_context(
+            monitoring(settings.metrics_listen, look=readiness.look)
+        )
+        queues = QueueWatch(broker, lambda: [each.worker_class for each in capacity.classes])
 
         async def work() -> None:
-            while True:
-                try:
-                    await conduct_and_dispatch()
-                except Exception as error:
-                    # A bug. All that is known is in the store: begin anew, as a restart would.
-                    logger.critical("the coordinator's loops ended", exc_info=error)
+            # An error is a bug. All that is known is in the store: begin anew, as a restart would.
+            try:
+                await conduct_and_dispatch()
+            finally:
                 await server.set_serving(serving=False)
-                await asyncio.sleep(_RESTART_SECONDS)
 
         async def conduct_and_dispatch() -> None:
             async with asyncio.TaskGroup() as tasks:
@@ -121,17 +135,21 @@ async def running_coordinator(
                     tasks=tasks,
                 )
                 tasks.create_task(readiness.run(), name="readiness")
+                tasks.create_task(queues.run(), name="queues")
                 tasks.create_task(dispatching.run(), name="dispatching")
                 tasks.create_task(searcher_leases.run(), name="leases")
 
-        working = asyncio.create_task(work(), name="coordinator")
-        stack.push_async_callback(_stop, working)
+        working = (vitals or Vitals()).keep("coordinator", work, restart_seconds=_RESTART_SECONDS)
+        stack.push_async_callback(working.stop)
         address = await server.start()
         # Pushed last, so done first: no new request while what serves them goes away.
         stack.push_async_callback(server.stop, _GRACE_SECONDS)
         logger.info("coordinator runs", address=address, coordinator_id=coordinator_id)
-        yield RunningCoordinator(address=address)
-        logger.info("coordinator drains")
+        try:
+            yield RunningCoordinator(address=address, monitoring_address=monitoring_address)
+        finally:
+            readiness.drain()
+            logger.info("coordinator drains")
 
 
 def _server(settings: CoordinatorSettings, starting: Starting, steering: Steering) -> RpcServer:
@@ -156,9 +174,7 @@ def _server(settings: CoordinatorSettings, starting: Starting, steering: Steerin
             ),
         ],
         reflection_enabled=settings.reflection,
+        calls=CallInterceptor(
+            deadline_seconds=settings.rpc_deadline_seconds, observe=metrics.observe_call
+        ),
     )
-
-
-async def _stop(working: asyncio.Task[None]) -> None:
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)

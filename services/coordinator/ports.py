@@ -10,13 +10,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.core.dataset_roles import NO_ROLES, DatasetRoles
 from services.core.event import Event
 from services.core.objective import Step, Task
-from services.core.plan import LifecycleState, Plan, RequestKey
+from services.core.plan import DEFAULT_EXPLORE, LifecycleState, Plan, RequestKey
 from services.core.refinement import Refinement
 from services.core.run import Orchestration
 from services.core.searcher import Suggestion
 from services.core.space import Assignment, SearchSpace
+from services.core.start_points import NO_START_POINTS, StartPoints
 from services.core.trial import NewTrial, Trial, TrialState
 
 
@@ -37,6 +39,8 @@ class Dataset:
 
     Attributes:
         class_counts: rows per class label, in the order of the labels; empty for a regression.
+        group_count: groups of the group column; 0 without one.
+        fold_count: tested folds of the fold column; 0 without one.
     """
 
     dataset_id: str
@@ -44,6 +48,9 @@ class Dataset:
     row_count: int
     class_counts: tuple[tuple[str, int], ...]
     content_hash: str
+    roles: DatasetRoles = NO_ROLES
+    group_count: int = 0
+    fold_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +64,15 @@ class SearcherLease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedTrials:
-    """What CreateTrials stored: `created` trials, numbered from `first_number` on."""
+    """What CreateTrials stored: `created` trials, numbered from `first_number` on.
+
+    `remaining` trials may still be created for the tuning run, by its own number and the budget; None
+    when the store did not say.
+    """
 
     first_number: int
     created: int
+    remaining: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +85,15 @@ class TrialReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialBatch:
-    """Trials of one tuning run that one worker should claim together."""
+    """Trials of one tuning run that one worker should claim together.
+
+    `request_id` is the request that started their orchestration, for logs.
+    """
 
     orchestration_id: str
     tuning_run_id: str
     trials: tuple[TrialReference, ...]
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +120,17 @@ class HandedOut:
 
     hand_outs: tuple[HandOut, ...]
     worker_classes: tuple[WorkerClassStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """How much more an orchestration gets: trials for each tuning run of its last stage, and limits."""
+
+    orchestration_id: str
+    trials: int
+    failed_trials: int
+    seconds: float
+    cost: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +180,17 @@ class RequestStore(Protocol):
     ) -> Orchestration:
         """Creates everything in one transaction; an equal request gets what the first one made.
 
+        A study of this name and `spec_hash` with a smaller total or smaller limits is extended.
+
         Raises: AlreadyExists: the request id or study name is taken by something else.
+        """
+        ...
+
+    async def extend(self, extension: Extension, *, key: RequestKey) -> Orchestration:
+        """Adds exactly so much, once per key, and reopens what has completed.
+
+        Raises: NotFound; AlreadyExists: the request id was used with another body; WrongState: it
+            failed or was cancelled.
         """
         ...
 
@@ -187,7 +224,7 @@ class TrialReader(Protocol):
     async def list_trials(
         self, tuning_run_id: str, *, states: Sequence[TrialState] = (), limit: int | None = None
     ) -> list[Trial]:
-        """All trials of a tuning run by number, page by page, without their split scores.
+        """All trials of a tuning run by number, page by page, with split scores of the objective alone.
 
         Not one consistent read: a trial may have changed after its page was read, and says so in the
         event log. `states` keeps trials in one of them; `limit` keeps the first ones.
@@ -257,8 +294,13 @@ class DispatchStore(Protocol):
         """Makes dispatched, unclaimed trials of these batches available again. Returns: how many."""
         ...
 
-    async def recall_all_trials(self, *, dispatched_for_seconds: float = 0.0) -> int:
+    async def recall_all_trials(
+        self, *, dispatched_for_seconds: float = 0.0, worker_class: str = ""
+    ) -> int:
         """Makes every trial available again that was dispatched so long ago and not claimed.
+
+        Args:
+            worker_class: whose queue lost them; empty for all.
 
         Returns: how many.
         """
@@ -294,6 +336,9 @@ class SearchTask:
         original_space: the space as it was asked for, which encloses `space`.
         seed: in 0 … 2³² − 1; the stage is mixed in, so that two random stages draw other points.
         refined: whether `space` was made from earlier stages.
+        explore: share of a refined space's points that look in `original_space`, 0 to 1.
+        shuffled: whether a grid's points come in random order, so that a good one comes early.
+        start: points that are suggested first.
     """
 
     tuning_run_id: str
@@ -303,6 +348,9 @@ class SearchTask:
     seed: int
     stage_index: int
     refined: bool
+    explore: float = DEFAULT_EXPLORE
+    shuffled: bool = False
+    start: StartPoints = NO_START_POINTS
 
 
 class SearcherFailed(Exception):

@@ -18,6 +18,7 @@ def batch_to_proto(batch: TrialBatch) -> pb.TrialBatch:
         trials=[
             pb.TrialReference(number=each.number, attempt=each.attempt) for each in batch.trials
         ],
+        request_id=batch.request_id,
     )
 
 
@@ -29,4 +30,5 @@ def batch_from_proto(message: pb.TrialBatch) -> TrialBatch:
         trials=tuple(
             TrialReference(number=each.number, attempt=each.attempt) for each in message.trials
         ),
+        request_id=message.request_id,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from services.common.messaging.port import Broker
+from services.coordinator.adapters import metrics
 from services.coordinator.adapters.batches import batch_to_proto
 from services.coordinator.ports import HandOut
 
@@ -26,6 +27,8 @@ class BrokerTrialDispatcher:
             answers = await self._broker.publish(worker_class, bodies)
             for place, sure in zip(at, answers, strict=True):
                 confirmed[place] = sure
+                answer = "confirmed" if sure else "unconfirmed"
+                metrics.PUBLISHED.labels(worker_class=worker_class, answer=answer).inc()
         return confirmed
 
     async def depth(self, worker_class: str) -> int:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from services.common.convert.runs import orchestration_to_proto
+from services.coordinator.adapters.request_identity import (
+    read_extension_identity,
+    read_identity,
+)
 from services.coordinator.adapters.request_reader import (
     read_comparison,
     read_cross_validation,
-    read_identity,
+    read_extension,
+    read_plan,
     read_progressive_search,
     read_tuning,
 )
@@ -55,6 +60,13 @@ class OrchestrationServicer(orchestration_service_pb2_grpc.OrchestrationServiceS
             orchestration=orchestration_to_proto(started)
         )
 
+    async def StartPlan(
+        self, request: orchestration_pb.StartPlanRequest, _context: Any
+    ) -> orchestration_pb.StartPlanResponse:
+        """Starts a plan of stages."""
+        started = await self._starting.plan(read_plan(request), read_identity("StartPlan", request))
+        return orchestration_pb.StartPlanResponse(orchestration=orchestration_to_proto(started))
+
     async def TriggerNextStage(
         self, request: orchestration_pb.TriggerNextStageRequest, _context: Any
     ) -> orchestration_pb.TriggerNextStageResponse:
@@ -88,6 +100,17 @@ class OrchestrationServicer(orchestration_service_pb2_grpc.OrchestrationServiceS
         """Ends it now."""
         orchestration = await self._steering.cancel(request.orchestration_id)
         return orchestration_pb.CancelOrchestrationResponse(
+            orchestration=orchestration_to_proto(orchestration)
+        )
+
+    async def ExtendOrchestration(
+        self, request: orchestration_pb.ExtendOrchestrationRequest, _context: Any
+    ) -> orchestration_pb.ExtendOrchestrationResponse:
+        """Adds trials and limits."""
+        orchestration = await self._steering.extend(
+            read_extension(request), read_extension_identity(request)
+        )
+        return orchestration_pb.ExtendOrchestrationResponse(
             orchestration=orchestration_to_proto(orchestration)
         )
 

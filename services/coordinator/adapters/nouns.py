@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.common.convert.objectives import column_kind_from_proto
 from services.common.convert.values import json_from_proto
 from services.coordinator.ports import Dataset, ModelRun
+from services.core.dataset_roles import DatasetRoles
 from services.core.model_catalog import MODEL_TYPES
 from services.core.model_run import StepRequest, validate_model_run
 from services.core.objective import Task
@@ -55,4 +56,7 @@ def dataset_from_proto(message: dataset_pb2.Dataset) -> Dataset:
         row_count=message.row_count,
         class_counts=tuple((each.label, each.count) for each in message.classes),
         content_hash=message.content_hash,
+        roles=DatasetRoles(**{key.name: value for key, value in message.roles.ListFields()}),
+        group_count=message.group_count,
+        fold_count=message.fold_count,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -21,12 +22,15 @@ from services.common.convert.trials import (
     trial_state_to_proto,
 )
 from services.common.rpc.status import from_rpc_error
+from services.common.watch_gaps import WatchGaps
+from services.coordinator.adapters import metrics
 from services.coordinator.adapters.batches import batch_from_proto, batch_to_proto
 from services.coordinator.adapters.nouns import dataset_from_proto, model_run_from_proto
 from services.coordinator.ports import (
     Closing,
     CreatedTrials,
     Dataset,
+    Extension,
     HandedOut,
     HandOut,
     ModelRun,
@@ -34,7 +38,7 @@ from services.coordinator.ports import (
     TrialBatch,
     WorkerClassStatus,
 )
-from services.core.errors import Unavailable
+from services.core.errors import CursorOutOfRange, Unavailable
 from services.core.event import Event
 from services.core.plan import Plan, RequestKey
 from services.core.run import Orchestration
@@ -50,12 +54,14 @@ from tuning.v1 import (
     run_service_pb2_grpc,
 )
 
+_PEER = "the store"
 _DEADLINE_SECONDS = 15.0
 _PAGE_SIZE = 1000
 # Short outages (a store that restarts behind a balancer) are waited out here; longer ones by the loops.
 _RETRY_DELAYS_SECONDS = (0.1, 0.4, 1.0)
 # Bookmarks come every ten seconds: a watch silent for longer is dead, whatever the connection says.
 _WATCH_SILENCE_SECONDS = 35.0
+_KEPT_EPOCHS = 10_000
 
 
 class StoreClient:
@@ -70,6 +76,11 @@ class StoreClient:
         # The stubs' types are those of sync channels; with an aio channel the calls are awaitable.
         self._plans: Any = plan_service_pb2_grpc.PlanServiceStub(internal)
         self._runs: Any = run_service_pb2_grpc.RunServiceStub(public)
+        # Inside, watches have places of their own, which clients cannot take.
+        self._watches: Any = run_service_pb2_grpc.RunServiceStub(internal)
+        # Of the logs that were watched lately: a watch that broke is taken up in the same one.
+        self._epochs: OrderedDict[str, str] = OrderedDict()
+        self._gaps = WatchGaps("coordinator")
         self._models: Any = model_service_pb2_grpc.ModelServiceStub(public)
         self._datasets: Any = dataset_service_pb2_grpc.DatasetServiceStub(public)
 
@@ -100,6 +111,19 @@ class StoreClient:
         request = plan_to_proto(plan, key, spec_hash)
         send = _call if key is not None else _call_once
         response = await send(self._plans.CreateOrchestration, request)
+        return orchestration_from_proto(response.orchestration)
+
+    async def extend(self, extension: Extension, *, key: RequestKey) -> Orchestration:
+        """As in RequestStore."""
+        request = plan_service_pb2.ExtendPlanRequest(
+            key=request_key_to_proto(key),
+            orchestration_id=extension.orchestration_id,
+            additional_trials=extension.trials,
+            additional_failed_trials=extension.failed_trials,
+            additional_seconds=extension.seconds,
+            additional_cost=extension.cost,
+        )
+        response = await _call(self._plans.ExtendPlan, request)
         return orchestration_from_proto(response.orchestration)
 
     async def get_orchestration(self, orchestration_id: str) -> Orchestration:
@@ -148,8 +172,8 @@ class StoreClient:
             )
             page = await _call(self._runs.ListTrials, request)
             for message in page.trials:
-                # A searcher learns from the mean; split scores of a long search would only fill memory.
-                message.ClearField("metrics")
+                # A searcher learns from the objective; scores by other metrics would only fill memory.
+                del message.metrics[1:]
                 trials.append(trial_from_proto(message))
             token = page.next_page_token
             if not token or (limit is not None and len(trials) >= limit):
@@ -160,15 +184,38 @@ class StoreClient:
     ) -> AsyncIterator[Sequence[Event]]:
         """As in TrialReader."""
         request = run_service_pb2.WatchOrchestrationRequest(
-            orchestration_id=orchestration_id, after_sequence=after_sequence
+            orchestration_id=orchestration_id,
+            after_sequence=after_sequence,
+            epoch=self._epochs.get(orchestration_id),
         )
+        cursor = after_sequence
         async with aclosing(self._responses(request)) as responses:
             async for response in responses:
-                if response.WhichOneof("content") == "events" and response.events.events:
-                    yield [event_from_proto(each) for each in response.events.events]
+                kind = response.WhichOneof("content")
+                if kind is not None and getattr(response, kind).epoch:
+                    self._remember_epoch(orchestration_id, getattr(response, kind).epoch)
+                if kind != "events" or not response.events.events:
+                    continue
+                events = [event_from_proto(each) for each in response.events.events]
+                for event in events:
+                    if event.sequence != cursor + 1:
+                        self._gaps.gap_found()
+                        raise CursorOutOfRange(
+                            f"the log of orchestration {orchestration_id} has event {event.sequence}"
+                            f" after event {cursor}",
+                            reason="WATCH_GAP",
+                        )
+                    cursor = event.sequence
+                yield events
+
+    def _remember_epoch(self, orchestration_id: str, epoch: str) -> None:
+        self._epochs[orchestration_id] = epoch
+        self._epochs.move_to_end(orchestration_id)
+        while len(self._epochs) > _KEPT_EPOCHS:
+            self._epochs.popitem(last=False)
 
     async def _responses(self, request: Any) -> Any:
-        call = self._runs.WatchOrchestration(request)
+        call = self._watches.WatchOrchestration(request)
         try:
             while True:
                 async with asyncio.timeout(_WATCH_SILENCE_SECONDS):
@@ -177,7 +224,14 @@ class StoreClient:
                     return
                 yield response
         except AioRpcError as error:
-            raise from_rpc_error(error) from error
+            told = from_rpc_error(error, peer=_PEER)
+            if told.reason == "EPOCH_CHANGED":
+                # Whatever was built on this log is void, as with a cursor that leads nowhere.
+                self._epochs.pop(request.orchestration_id, None)
+                raise CursorOutOfRange(
+                    told.message, reason=told.reason, metadata=told.metadata
+                ) from error
+            raise told from error
         except TimeoutError as error:
             raise Unavailable("the watch fell silent", reason="NO_ANSWER") from error
         finally:
@@ -194,6 +248,7 @@ class StoreClient:
         )
         # A renewal that is late is worth nothing: the next one comes in three seconds.
         response = await _call_once(self._plans.AcquireSearchers, request, seconds=5.0)
+        metrics.LEASES.set(len(response.leases))
         return [
             SearcherLease(
                 tuning_run_id=each.tuning_run_id,
@@ -209,6 +264,7 @@ class StoreClient:
             coordinator_id=coordinator_id, tuning_run_ids=tuning_run_ids
         )
         await _call(self._plans.ReleaseSearchers, request)
+        metrics.LEASES.set(0)
 
     async def create_trials(
         self, tuning_run_id: str, *, epoch: int, trials: Sequence[NewTrial]
@@ -220,7 +276,11 @@ class StoreClient:
             trials=[new_trial_to_proto(each) for each in trials],
         )
         response = await _call(self._plans.CreateTrials, request)
-        return CreatedTrials(first_number=response.first_number, created=response.created)
+        return CreatedTrials(
+            first_number=response.first_number,
+            created=response.created,
+            remaining=response.remaining if response.HasField("remaining") else None,
+        )
 
     async def add_notice(
         self, tuning_run_id: str, *, epoch: int, reason: str, message: str, method_used: str
@@ -257,7 +317,8 @@ class StoreClient:
     async def hand_out_trials(self, coordinator_id: str) -> HandedOut:
         """As in DispatchStore."""
         request = plan_service_pb2.HandOutTrialsRequest(coordinator_id=coordinator_id)
-        response = await _call_once(self._plans.HandOutTrials, request)
+        with metrics.HAND_OUT_SECONDS.time():
+            response = await _call_once(self._plans.HandOutTrials, request)
         return HandedOut(
             hand_outs=tuple(
                 HandOut(worker_class=each.worker_class, batch=batch_from_proto(each.batch))
@@ -282,13 +343,17 @@ class StoreClient:
             batches=[batch_to_proto(each) for each in batches]
         )
         recalled: int = (await _call(self._plans.RecallTrials, request)).recalled
+        metrics.RECALLED.inc(recalled)
         return recalled
 
-    async def recall_all_trials(self, *, dispatched_for_seconds: float = 0.0) -> int:
+    async def recall_all_trials(
+        self, *, dispatched_for_seconds: float = 0.0, worker_class: str = ""
+    ) -> int:
         """As in DispatchStore."""
-        request = plan_service_pb2.RecallTrialsRequest()
+        request = plan_service_pb2.RecallTrialsRequest(worker_class=worker_class)
         request.dispatched_for.FromNanoseconds(round(dispatched_for_seconds * 1e9))
         recalled: int = (await _call(self._plans.RecallTrials, request)).recalled
+        metrics.RECALLED.inc(recalled)
         return recalled
 
 
@@ -298,7 +363,7 @@ async def _call_once(
     try:
         return await method(request, timeout=seconds)
     except AioRpcError as error:
-        raise from_rpc_error(error) from error
+        raise from_rpc_error(error, peer=_PEER) from error
 
 
 async def _call(method: Callable[..., Awaitable[Any]], request: Any) -> Any:

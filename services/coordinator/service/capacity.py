@@ -13,10 +13,9 @@ class Capacity:
     def __init__(self) -> None:
         self._classes: tuple[WorkerClassStatus, ...] = ()
 
-    @property
-    def slots(self) -> int:
-        """Slots of all live workers."""
-        return sum(each.slots for each in self._classes)
+    def slots(self, worker_class: str) -> int:
+        """Slots of the live workers of a class."""
+        return sum(each.slots for each in self._classes if each.worker_class == worker_class)
 
     @property
     def classes(self) -> tuple[WorkerClassStatus, ...]:

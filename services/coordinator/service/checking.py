@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from services.coordinator.ports import Dataset, ModelRun
-from services.coordinator.service.requests import RequestIdentity, SearchRequest
-from services.core.limits import MAX_RANDOM_STATE, MAX_TRIALS_PER_RUN
-from services.core.metrics import metric_problem
-from services.core.model_catalog import MODEL_TYPES
+from services.coordinator.service.requests import (
+    ExtensionRequest,
+    RequestIdentity,
+    SearchRequest,
+)
+from services.core.budget import UNLIMITED, Budget
+from services.core.errors import InvalidRequest
+from services.core.limits import MAX_RANDOM_STATE, MAX_SECONDS, MAX_TRIALS_PER_RUN
 from services.core.naming import unknown_name
-from services.core.objective import check_folds
 from services.core.plan import TUNING_METHODS
+from services.core.preset_size import PresetSize
+from services.core.queue_naming import problem_of_worker_class
+from services.core.refinement_rules import REFINEMENTS
+from services.core.stopping import NO_RULES, StoppingRules
 from services.core.violations import Violations
 
 _MAX_STUDY_NAME = 200
 _MAX_CONCURRENT = 1_000_000
+_MOST_PRIORITY = 100
+_MAX_MONEY = 1e12
 
 
 def check_identity(found: Violations, identity: RequestIdentity) -> None:
@@ -52,6 +61,92 @@ def check_search(found: Violations, request: SearchRequest) -> None:
             "study_name",
             f"has {len(request.study_name)} characters, above the limit of {_MAX_STUDY_NAME}",
         )
+    if not request.study_name.isprintable():
+        found.add(
+            "study_name",
+            f"{request.study_name[:80]!r} has characters that do not show; use letters, digits and signs",
+        )
+    if not -_MOST_PRIORITY <= request.priority <= _MOST_PRIORITY:
+        found.add(
+            "priority",
+            f"{request.priority} is outside {-_MOST_PRIORITY} to {_MOST_PRIORITY}; 0 is usual,"
+            " higher is served first",
+        )
+    check_class(found, request.worker_class)
+    for field, name in (("space_type", request.space_type), ("config_type", request.config_type)):
+        if name and name not in known_presets():
+            found.add(field, f"{name} is no preset; use one of {', '.join(known_presets())}")
+
+
+def known_presets() -> list[str]:
+    """The names of presets."""
+    return [each.value for each in PresetSize]
+
+
+def check_class(found: Violations, worker_class: str) -> None:
+    """Checks that a queue can be named after a worker class."""
+    if (problem := problem_of_worker_class(worker_class)) is not None:
+        found.add("worker_class", problem)
+
+
+def check_budget(
+    found: Violations,
+    limits: Mapping[str, float],
+    *,
+    price_per_hour: float | None,
+    trial_timeout_seconds: float | None,
+) -> Budget:
+    """Makes a budget of the limits that were set and what the operator has set.
+
+    Args:
+        price_per_hour: the operator's; holds where the request brings none.
+        trial_timeout_seconds: the operator's; the shorter of the two holds.
+
+    Returns: the budget; one without limits when there were violations.
+    """
+    # Filled in first: a cost limit rests on the price and the wall limit that will hold.
+    given = dict(limits)
+    if price_per_hour is not None:
+        given.setdefault("price_per_hour", price_per_hour)
+    if trial_timeout_seconds is not None:
+        asked = given.setdefault("trial_timeout_seconds", trial_timeout_seconds)
+        if math.isfinite(asked) and asked > trial_timeout_seconds:
+            given["trial_timeout_seconds"] = trial_timeout_seconds
+    with found.gathered():
+        return Budget(**given)  # type: ignore[arg-type]  # whole numbers came from whole fields
+    return UNLIMITED
+
+
+def check_stopping(found: Violations, field: str, rules: Mapping[str, float]) -> StoppingRules:
+    """Makes stopping rules of those that were set. Returns: no rules when there were violations."""
+    try:
+        return StoppingRules(**rules)  # type: ignore[arg-type]  # whole numbers came from whole fields
+    except InvalidRequest as error:
+        for each in error.violations:
+            found.add(f"{field}.{each.field}", each.description)
+    return NO_RULES
+
+
+def check_extension(found: Violations, request: ExtensionRequest) -> None:
+    """Checks what an orchestration is to be given."""
+    if not request.orchestration_id:
+        found.add("orchestration_id", "is empty; name the orchestration, as it was started")
+    additions: dict[str, tuple[float, float]] = {
+        "additional_trials": (request.additional_trials, MAX_TRIALS_PER_RUN),
+        "additional_failed_trials": (request.additional_failed_trials, MAX_TRIALS_PER_RUN),
+        "additional_seconds": (request.additional_seconds, MAX_SECONDS),
+        "additional_cost": (request.additional_cost, _MAX_MONEY),
+    }
+    for field, (value, limit) in additions.items():
+        # Also what is no number at all.
+        if not (math.isfinite(value) and 0 <= value <= limit):
+            found.add(field, f"{value} is outside 0 to {limit:,.0f}")
+    if all(value == 0 for value, _ in additions.values()):
+        found.add(
+            "additional_trials",
+            "nothing is added; set this, additional_failed_trials, additional_seconds or"
+            " additional_cost above 0",
+        )
 
 
 def check_seed(found: Violations, random_state: int) -> None:
@@ -66,12 +161,29 @@ def check_trials(found: Violations, field: str, trials: int) -> None:
         found.add(field, f"{trials} is outside 1 to {MAX_TRIALS_PER_RUN:,}")
 
 
-def check_refinement_factor(found: Violations, factor: float) -> None:
+def check_refinement_factor(
+    found: Violations, factor: float, field: str = "refinement_factor"
+) -> None:
     """Checks that the factor lies in (0, 1]; NaN does not."""
     if not 0.0 < factor <= 1.0:
         found.add(
-            "refinement_factor",
+            field,
             f"{factor} is outside (0, 1]; 0.3 is usual, smaller narrows more, 1 keeps the ranges",
+        )
+
+
+def check_refinement(found: Violations, field: str, refinement: str) -> None:
+    """Checks that a rule of refinement is known."""
+    if refinement not in REFINEMENTS:
+        found.add(field, unknown_name("refinement", refinement, REFINEMENTS))
+
+
+def check_explore(found: Violations, field: str, explore: float) -> None:
+    """Checks that the share of points beyond refined bounds lies in 0 to 1; NaN does not."""
+    if not 0.0 <= explore <= 1.0:
+        found.add(
+            field,
+            f"{explore} is outside 0 to 1; 0.2 is usual, 0 keeps strictly to the refined bounds",
         )
 
 
@@ -87,31 +199,3 @@ def require_id(found: Violations, model_run_id: str) -> None:
     """Checks that a model run is named; an id that names none is the store's to refuse."""
     if not model_run_id:
         found.add("model_run_id", "is empty; name the model run, as CreateModelRun returned it")
-
-
-def check_data(found: Violations, cv_folds: int, dataset: Dataset) -> list[str]:
-    """Checks the number of folds against the data. Returns: notices for people."""
-    counts = [count for _, count in dataset.class_counts]
-    folds = check_folds(cv_folds, counts, dataset.row_count)
-    if folds.problem:
-        found.add("cv_folds", folds.problem)
-    return [folds.notice] if folds.notice else []
-
-
-def check_metric(
-    found: Violations, field: str, name: str, dataset: Dataset, model_runs: Sequence[ModelRun]
-) -> None:
-    """Checks one metric against the data and every model run; says each problem once."""
-    labels = [label for label, _ in dataset.class_counts]
-    problems = {
-        metric_problem(
-            name,
-            task=dataset.task,
-            labels=labels,
-            probabilities=MODEL_TYPES[each.model_type].probabilities,
-        ): None
-        for each in model_runs
-    }
-    for problem in problems:
-        if problem is not None:
-            found.add(field, problem)

@@ -10,26 +10,38 @@ from dataclasses import replace
 from services.coordinator.ports import Closing, RunCloser
 from services.coordinator.service.preview import countable
 from services.coordinator.service.progress import earlier_runs
+from services.core.counting import cardinality
 from services.core.plan import GRID_SEARCH, LifecycleState
 from services.core.presets import planned_trials
 from services.core.refinement import refine
-from services.core.run import Orchestration, TuningRun
-from services.core.space import cardinality
-from services.core.trial import Trial, TrialState
+from services.core.refinement_rules import HELD
+from services.core.run import Orchestration, Stage, TuningRun
+from services.core.trial import Trial, TrialState, in_short
 
-# The most frequent message is found among so many failures; the rest would say the same.
+# The most frequent message is found among so many failures; the rest would hardly change that.
 _FAILURES_READ = 1_000
 
 
-def end_reason(run: TuningRun, *, created: int) -> str:
-    """Says why a tuning run ended that has nothing left to do: its points or its budget ran out."""
+def end_reason(run: TuningRun, *, created: int, cut_short: bool) -> str:
+    """Says why a tuning run ended that has nothing left to do: its points or its budget ran out.
+
+    Args:
+        cut_short: whether the orchestration's budget ran out before its own number of trials.
+    """
+    if cut_short:
+        return "BUDGET_SPENT"
     if run.method == GRID_SEARCH or created < run.counts.total:
         return "SPACE_EXHAUSTED"
     return "BUDGET_SPENT"
 
 
-def most_frequent_failure(trials: Sequence[Trial]) -> str:
-    """The failure message that most trials ended with, and how many did; empty without failures."""
+def most_frequent_failure(trials: Sequence[Trial], *, failed: int) -> str:
+    """The failure message that most trials ended with, and how many did; empty without failures.
+
+    Args:
+        trials: failed ones; the first of them where there are very many.
+        failed: how many there are.
+    """
     messages = Counter(
         f"{trial.failure.kind.value}: {trial.failure.message}" for trial in trials if trial.failure
     )
@@ -37,23 +49,22 @@ def most_frequent_failure(trials: Sequence[Trial]) -> str:
         return ""
     # Ties go to the one that came first: Counter keeps the order of first sight.
     message, count = messages.most_common(1)[0]
-    return f"{count} of {len(trials)} failed trials with {message}"
+    known = f"{count}" if len(trials) >= failed else f"at least {count}"
+    return f"{known} of {max(failed, len(trials))} failed trials with {in_short(message)}"
 
 
-def next_run(orchestration: Orchestration, run: TuningRun) -> tuple[TuningRun, float] | None:
-    """The tuning run of the same model run in the next stage, and the factor its space is refined by.
+def next_run(orchestration: Orchestration, run: TuningRun) -> tuple[TuningRun, Stage] | None:
+    """The tuning run of the same model run in the next stage, and that stage.
 
-    None when there is no such tuning run, or its stage searches the original space.
+    None when there is no such tuning run.
     """
     index = run.stage_index + 1
     if index >= len(orchestration.stages):
         return None
     stage = orchestration.stages[index]
-    if stage.refinement_factor is None:
-        return None
     for each in stage.tuning_runs:
         if each.model_run_id == run.model_run_id:
-            return each, stage.refinement_factor
+            return each, stage
     return None
 
 
@@ -90,7 +101,7 @@ class RunEnd:
         failed = await self._closer.list_trials(
             run.tuning_run_id, states=[TrialState.FAILED], limit=_FAILURES_READ
         )
-        message = most_frequent_failure(failed)
+        message = most_frequent_failure(failed, failed=run.counts.failed)
         if epoch is None:
             message = message or "ended by hand before any of its trials succeeded"
         else:
@@ -118,7 +129,7 @@ class RunEnd:
         following = next_run(orchestration, run)
         if following is None:
             return closing
-        target, factor = following
+        target, stage = following
         evidence: list[Trial] = []
         for each in [*earlier_runs(orchestration, run), run]:
             evidence.extend(await self._closer.list_trials(each.tuning_run_id))
@@ -128,12 +139,18 @@ class RunEnd:
             target.original_space,
             run.space,
             evidence,
-            factor,
+            stage.refinement_factor,
             source_method=run.method,
+            rule=stage.refinement,
             orchestration_id=orchestration.orchestration_id,
             source_tuning_run_id=run.tuning_run_id,
             target_tuning_run_id=target.tuning_run_id,
         )
+        if stage.refinement_factor is None and all(
+            each.rule != HELD for each in refinement.parameters
+        ):
+            # Searched as it was asked for: there is nothing to tell.
+            return closing
         space = refinement.space_after
         return replace(
             closing,

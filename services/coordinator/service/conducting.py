@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -17,6 +18,7 @@ from services.coordinator.service.progress import (
     RunProgress,
     earlier_runs,
     find_run,
+    trials_are_spent,
 )
 from services.coordinator.service.windows import open_target, to_create
 from services.core.errors import Conflict, CursorOutOfRange, Unavailable, WrongState
@@ -35,7 +37,9 @@ _LOOK_SECONDS = 1.0
 _LEASE_LOST = "EPOCH_OLD"
 
 _FIRST_BACKOFF_SECONDS = 0.05
-_LAST_BACKOFF_SECONDS = 2.0
+_LAST_BACKOFF_SECONDS = 5.0
+# What went well for so long is no part of the same trouble.
+_SETTLED_SECONDS = 30.0
 
 
 class _OutOfStep(Exception):
@@ -50,6 +54,7 @@ class Conductor:
     Args:
         dispatch: rung when there are trials to hand out or free slots.
         leases: rung when other tuning runs may have begun.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -61,7 +66,9 @@ class Conductor:
         capacity: Capacity,
         dispatch: Bell,
         leases: Bell,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._store = store
         self._suggesting = suggesting
         self._followers = followers
@@ -78,25 +85,29 @@ class Conductor:
         backoff = _FIRST_BACKOFF_SECONDS
         try:
             while True:
+                begun = self._clock()
                 try:
-                    await self._follow(lease)
-                    return
-                except WrongState as error:
-                    # Paused, cancelled or closed by hand meanwhile; the lease loop knows what is left.
-                    log.info("tuning run stopped", reason=error.reason, detail=error.message)
-                    self._leases.ring()
-                    return
-                except (Conflict, CursorOutOfRange, Unavailable, _OutOfStep) as error:
+                    if await self._follow(lease):
+                        return
+                    # Paused, ended or extended by others: a fresh look tells which.
+                    log.info("tuning run stopped")
+                except (Conflict, WrongState, CursorOutOfRange, Unavailable, _OutOfStep) as error:
                     if isinstance(error, Conflict) and error.reason == _LEASE_LOST:
                         log.info("lease is another's", epoch=lease.epoch)
                         return
                     log.info("looking again", error=str(error))
+                except Exception as error:
+                    # A bug, or an answer this version does not understand: neither may end the search.
+                    log.error("conducting failed; trying again", exc_info=error)
+                if self._clock() - begun > _SETTLED_SECONDS:
+                    backoff = _FIRST_BACKOFF_SECONDS
                 await asyncio.sleep(backoff)
                 backoff = min(_LAST_BACKOFF_SECONDS, 2 * backoff)
         finally:
             self._suggesting.forget(lease.tuning_run_id)
 
-    async def _follow(self, lease: SearcherLease) -> None:
+    async def _follow(self, lease: SearcherLease) -> bool:
+        """Conducts on what the store holds now. Returns: whether the tuning run runs no more."""
         before = await self._store.get_orchestration(lease.orchestration_id)
         async with self._followers.follow(
             lease.orchestration_id, after_sequence=before.last_sequence
@@ -105,8 +116,8 @@ class Conductor:
             if progress is None:
                 # It ended without this coordinator's doing: what follows it may have begun.
                 self._leases.ring()
-            else:
-                await self._drive(lease, progress, subscription)
+                return True
+            return await self._drive(lease, progress, subscription)
 
     async def _rebuild(
         self, lease: SearcherLease, subscription: Subscription
@@ -131,11 +142,11 @@ class Conductor:
 
     async def _drive(
         self, lease: SearcherLease, progress: RunProgress, subscription: Subscription
-    ) -> None:
+    ) -> bool:
+        """Asks and creates until told to stop. Returns: whether it closed the tuning run."""
         while not progress.stopped:
             if progress.done:
-                await self._close(lease, progress)
-                return
+                return await self._close(lease, progress)
             count = self._count_to_create(progress)
             if count > 0:
                 await self._create(lease, progress, count)
@@ -143,6 +154,7 @@ class Conductor:
                 self._learn(progress, await subscription.next(0))
             elif not progress.done:
                 self._learn(progress, await subscription.next(_LOOK_SECONDS))
+        return False
 
     def _learn(self, progress: RunProgress, events: Sequence[Event]) -> None:
         if progress.apply(events):
@@ -152,7 +164,7 @@ class Conductor:
         method = progress.task.method
         target = open_target(
             method,
-            slots=self._capacity.slots,
+            slots=self._capacity.slots(progress.worker_class),
             active_runs=progress.active_modelled_runs,
             max_concurrent=progress.max_concurrent,
             mean_seconds=progress.mean_seconds,
@@ -178,10 +190,17 @@ class Conductor:
         created = await self._store.create_trials(
             lease.tuning_run_id, epoch=lease.epoch, trials=trials
         )
-        if created.created != len(trials):
-            raise _OutOfStep(f"{created.created} of {len(trials)} trials were new to the store")
-        progress.add(lease.orchestration_id, created.first_number, suggestions)
-        self._dispatch.ring()
+        if created.created != len(trials) and created.remaining != 0:
+            raise _OutOfStep(f"{created.created} of {len(trials)} trials were taken by the store")
+        # Fewer at the budget's end: the rest of the suggestions was never made.
+        progress.add(
+            lease.orchestration_id,
+            created.first_number,
+            suggestions[: created.created],
+            remaining=created.remaining,
+        )
+        if created.created:
+            self._dispatch.ring()
 
     async def _suggest(
         self, lease: SearcherLease, progress: RunProgress, count: int
@@ -204,18 +223,28 @@ class Conductor:
                 progress.task, count=count, first_index=progress.created, known=progress.known
             )
 
-    async def _close(self, lease: SearcherLease, progress: RunProgress) -> None:
+    async def _close(self, lease: SearcherLease, progress: RunProgress) -> bool:
+        """Ends the tuning run. Returns: False when others have ended it meanwhile."""
         orchestration = await self._store.get_orchestration(lease.orchestration_id)
         run = find_run(orchestration, lease.tuning_run_id)
         if run is None or run.state is not LifecycleState.RUNNING:
-            return
+            return False
         if run.counts.queued + run.counts.running or run.counts.completed != progress.created:
             raise _OutOfStep("trials are open that this coordinator did not know of")
+        if (run.counts.total, orchestration.budget.max_trials) != (
+            progress.planned,
+            progress.max_trials,
+        ):
+            raise _OutOfStep("it was given more trials meanwhile")
+        if progress.cut_short and not trials_are_spent(orchestration):
+            # Its time is up, or its money: the store ends the whole search with the right reason.
+            raise _OutOfStep("another limit of the budget is reached")
         await self._run_end.close(
             orchestration,
             run,
             epoch=lease.epoch,
-            reason=end_reason(run, created=progress.created),
+            reason=end_reason(run, created=progress.created, cut_short=progress.cut_short),
         )
         self._leases.ring()
         self._dispatch.ring()
+        return True

@@ -30,7 +30,9 @@ class Subscription:
     async def next(self, seconds: float) -> list[Event]:
         """Gives the events that came since the last call, waiting for some at most `seconds`.
 
-        Raises: CursorOutOfRange, NotFound: the log cannot be followed any more.
+        Raises:
+            CursorOutOfRange, NotFound: the log cannot be followed any more.
+            Unavailable: the log ended, and what was to come of it was given.
         """
         if not self._pages and self._failure is None:
             try:
@@ -112,6 +114,10 @@ class Followers:
                     for subscription in follower.subscriptions:
                         subscription.push(events)
                 self._drop(orchestration_id, follower)
+                # An extension may have gone on with the log since: whoever still waits looks again.
+                ended = Unavailable("the log has ended", reason="LOG_ENDED")
+                for subscription in follower.subscriptions:
+                    subscription.fail(ended)
                 return
             except Unavailable as error:
                 logger.info("watch broke", orchestration_id=orchestration_id, error=str(error))

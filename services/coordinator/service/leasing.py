@@ -62,7 +62,7 @@ class SearcherLeases:
             )
         except CrescendoError as error:
             # Nothing is stopped: writes under a lease that has ended are refused by its epoch.
-            logger.warning("leases not renewed", error=str(error))
+            logger.warning("leases not renewed", error=str(error), limit_seconds=10)
             return
         taken = len(leases) - len(self._held)
         self._held = [lease.tuning_run_id for lease in leases]

@@ -52,6 +52,11 @@ def preview(plan: Plan) -> Orchestration:
         cv_folds=plan.cv_folds,
         random_state=plan.random_state,
         max_concurrent_trials=plan.max_concurrent_trials,
+        budget=plan.budget,
+        priority=plan.priority,
+        worker_class=plan.worker_class,
+        stopping=plan.stopping,
+        selection=plan.selection,
     )
 
 
@@ -69,6 +74,8 @@ def _stage(plan: Plan, index: int, stage: StagePlan) -> Stage:
         tuning_runs=runs,
         max_active_tuning_runs=stage.max_active_tuning_runs,
         refinement_factor=stage.refinement_factor,
+        refinement=stage.refinement,
+        explore=stage.explore,
     )
 
 
@@ -90,8 +97,12 @@ def _tuning_run(plan: Plan, index: int, method: str, run: TuningRunPlan) -> Tuni
         total_combinations=run.total_combinations,
         counts=TrialCounts(total=run.planned_trials),
         best=None,
+        start=run.start,
         timings=Timings(),
         metrics=run.evaluation.metrics,
+        stopping=run.stopping,
         cv_folds=plan.cv_folds,
         random_state=plan.random_state,
+        splitter=run.evaluation.splitter,
+        pruning=run.pruning,
     )

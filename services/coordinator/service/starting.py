@@ -13,6 +13,7 @@ from services.coordinator.service.preview import preview, storable
 from services.coordinator.service.requests import (
     ComparisonRequest,
     CrossValidationRequest,
+    PlanRequest,
     ProgressiveSearchRequest,
     RequestIdentity,
     TuningRequest,
@@ -27,14 +28,24 @@ class Starting:
     Args:
         leases: rung when an orchestration was created, so that its first trials do not wait for a poll.
         trial_timeout_seconds: ends every trial that runs longer; None for no limit.
+        price_per_hour: of one slot, for requests that bring none; None for no price.
     """
 
     def __init__(
-        self, *, store: RequestStore, leases: Bell, trial_timeout_seconds: float | None
+        self,
+        *,
+        store: RequestStore,
+        leases: Bell,
+        trial_timeout_seconds: float | None,
+        price_per_hour: float | None,
     ) -> None:
         self._store = store
         self._leases = leases
-        self._planning = Planning(store=store, trial_timeout_seconds=trial_timeout_seconds)
+        self._planning = Planning(
+            store=store,
+            trial_timeout_seconds=trial_timeout_seconds,
+            price_per_hour=price_per_hour,
+        )
 
     async def progressive_search(
         self, request: ProgressiveSearchRequest, identity: RequestIdentity
@@ -49,6 +60,10 @@ class Starting:
     ) -> Orchestration:
         """Starts a comparison of models. Raises: InvalidRequest, NotFound, AlreadyExists."""
         return await self._start(identity, lambda: self._planning.comparison(request, identity))
+
+    async def plan(self, request: PlanRequest, identity: RequestIdentity) -> Orchestration:
+        """Starts a plan of stages. Raises: InvalidRequest, NotFound, AlreadyExists."""
+        return await self._start(identity, lambda: self._planning.plan(request, identity))
 
     async def tuning(self, request: TuningRequest, identity: RequestIdentity) -> Orchestration:
         """Starts one tuning run. Raises: InvalidRequest, NotFound, AlreadyExists."""
@@ -65,7 +80,7 @@ class Starting:
     async def _start(
         self, identity: RequestIdentity, make_plan: Callable[[], Awaitable[Plan]]
     ) -> Orchestration:
-        key = _key(identity)
+        key = request_key(identity)
         if key is not None and not identity.validate_only:
             earlier = await self._store.find_request(key)
             if earlier is not None:
@@ -73,19 +88,21 @@ class Starting:
         plan = storable(await make_plan())
         if identity.validate_only:
             return preview(plan)
-        # A request without an id gets one, so that creating it can be repeated when the answer is lost.
-        key = key or RequestKey(
-            rpc=identity.rpc, request_id=str(uuid.uuid4()), body_hash=identity.body_hash
-        )
         orchestration = await self._store.create_orchestration(
-            plan, key=key, spec_hash=identity.spec_hash
+            plan, key=key or fresh_key(identity), spec_hash=identity.spec_hash
         )
         self._leases.ring()
         return orchestration
 
 
-def _key(identity: RequestIdentity) -> RequestKey | None:
+def request_key(identity: RequestIdentity) -> RequestKey | None:
+    """The key of a request with an id; None without one, or when the id is no UUID."""
     request_id = canonical_uuid(identity.request_id)
     if request_id is None:
         return None
     return RequestKey(rpc=identity.rpc, request_id=request_id, body_hash=identity.body_hash)
+
+
+def fresh_key(identity: RequestIdentity) -> RequestKey:
+    """A key for a request without an id, so that it can be repeated when the answer is lost."""
+    return RequestKey(rpc=identity.rpc, request_id=str(uuid.uuid4()), body_hash=identity.body_hash)

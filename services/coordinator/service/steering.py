@@ -1,15 +1,19 @@
-"""Steering what runs: the next stage by hand, pause, resume, cancel."""
+"""Steering what runs: the next stage by hand, pause, resume, cancel, extend."""
 
 from __future__ import annotations
 
 import structlog
 
-from services.coordinator.ports import RequestStore, RunCloser
+from services.coordinator.ports import Extension, RequestStore, RunCloser
 from services.coordinator.service.bell import Bell
+from services.coordinator.service.checking import check_extension, check_identity
 from services.coordinator.service.closing import RunEnd
+from services.coordinator.service.requests import ExtensionRequest, RequestIdentity
+from services.coordinator.service.starting import fresh_key, request_key
 from services.core.errors import Conflict, Unavailable, WrongState
 from services.core.plan import LifecycleState
 from services.core.run import Orchestration, Stage
+from services.core.violations import Violations
 
 logger = structlog.get_logger()
 
@@ -46,6 +50,34 @@ class Steering:
     async def cancel(self, orchestration_id: str) -> Orchestration:
         """Ends it now, its open trials CANCELLED; idempotent. Raises: NotFound, WrongState."""
         orchestration = await self._store.cancel(orchestration_id)
+        self._ring()
+        return orchestration
+
+    async def extend(self, request: ExtensionRequest, identity: RequestIdentity) -> Orchestration:
+        """Adds exactly so much to what runs, is paused or has completed; the same request adds it once.
+
+        Raises: InvalidRequest, with every violation; NotFound; AlreadyExists: the request id was used
+            for something else; WrongState: it failed or was cancelled.
+        """
+        key = request_key(identity)
+        if key is not None:
+            earlier = await self._store.find_request(key)
+            if earlier is not None:
+                return earlier
+        found = Violations()
+        check_identity(found, identity)
+        check_extension(found, request)
+        found.raise_if_any()
+        orchestration = await self._store.extend(
+            Extension(
+                orchestration_id=request.orchestration_id,
+                trials=request.additional_trials,
+                failed_trials=request.additional_failed_trials,
+                seconds=request.additional_seconds,
+                cost=request.additional_cost,
+            ),
+            key=key or fresh_key(identity),
+        )
         self._ring()
         return orchestration
 
@@ -109,7 +141,7 @@ def _running_stage(orchestration: Orchestration) -> Stage:
         )
     if stage.counts.succeeded == 0:
         raise WrongState(
-            f"stage {stage.index} ({stage.method}) of orchestration "
+            f"stage {stage.index + 1} ({stage.method}) of orchestration "
             f"{orchestration.orchestration_id} has no successful trial yet: the next stage would "
             "have nothing to start from; wait for the first one, or cancel",
             reason="NO_SUCCESS_YET",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-MODEL_BASED = frozenset({"bayesian"})
+from services.core.plan import ADAPTIVE_METHODS
 
-_FEWEST_AHEAD = 64
+# Few while their duration is unknown: what waits when a limit ends the search counts as run.
+_FEWEST_AHEAD = 8
 _MOST_AHEAD = 2_000
 _MOST_PER_CALL = 500
 
@@ -29,7 +30,7 @@ def open_target(
         max_concurrent: the orchestration's limit; 0 for none.
         mean_seconds: mean duration of the tuning run's trials; None while unknown.
     """
-    if method in MODEL_BASED:
+    if method in ADAPTIVE_METHODS:
         share = max(1, slots // max(1, active_runs))
         return min(share, max_concurrent) if max_concurrent else share
     per_batch = 1 if mean_seconds is None else max(1.0, 1.0 / max(mean_seconds, 1e-3))
@@ -48,7 +49,7 @@ def to_create(method: str, *, target: int, open_now: int, left: int) -> int:
     missing = min(target - open_now, left)
     if missing <= 0:
         return 0
-    worthwhile = 1 if method in MODEL_BASED else max(1, target // 4)
+    worthwhile = 1 if method in ADAPTIVE_METHODS else max(1, target // 4)
     if missing < worthwhile and missing != left:
         return 0
     return min(missing, _MOST_PER_CALL)

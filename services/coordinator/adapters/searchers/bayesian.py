@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from services.coordinator.adapters.searchers.exploring import modelled_explore_share
 from services.coordinator.adapters.searchers.repeats import forced_repeat
 from services.coordinator.adapters.searchers.seeds import stage_seed
+from services.coordinator.adapters.searchers.start_up import START_UP_TRIALS, start_up_point
 from services.coordinator.ports import SearcherFailed, SearchTask
 from services.core.digest import assignment_digest
 from services.core.encoding import FloatArray, n_dims, neighbours, to_unit_cube
+from services.core.estimates import with_estimates
 from services.core.hull import hull_space
-from services.core.sampling import generator, sample, sample_without_repeat
+from services.core.sampling import generator, is_explore, sample, sample_without_repeat
 from services.core.searcher import Suggestion
 from services.core.space import Assignment, SearchSpace, contains
 from services.core.trial import Trial, TrialState, ranked
@@ -22,13 +25,9 @@ from services.core.trial import Trial, TrialState, ranked
 if TYPE_CHECKING:
     from services.coordinator.adapters.searchers.gaussian_process import GaussianProcess
 
-_START_UP_TRIALS = 5
-_START_UP_DRAWS = 16
 # The best say where to look, the latest what is known around there by now.
 _MOST_BEST = 150
 _MOST_RECENT = 150
-# Every third suggestion of a refined stage looks in the original bounds: refinement may be wrong.
-_EXPLORE_EVERY = 3
 
 _RANDOM_CANDIDATES = 500
 _CENTRES = 5
@@ -55,7 +54,7 @@ class BayesianSearcher:
     def __init__(self, task: SearchTask) -> None:
         self._bounds = hull_space(task.original_space)
         self._box = hull_space(task.space)
-        self._refined = task.refined
+        self._explore_share = modelled_explore_share(task)
         self._seed = stage_seed(task)
         if n_dims(self._box) == 0:
             raise SearcherFailed(
@@ -69,8 +68,15 @@ class BayesianSearcher:
         model: GaussianProcess | None = None
         suggestions: list[Suggestion] = []
         for index in range(first_index, first_index + count):
-            if len(evidence.values) < _START_UP_TRIALS:
-                suggestion = self._start_up(index, evidence, taken)
+            if len(evidence.values) < START_UP_TRIALS:
+                suggestion = start_up_point(
+                    self._box,
+                    self._bounds,
+                    seed=self._seed,
+                    index=index,
+                    others=np.vstack([evidence.points, evidence.pending]),
+                    taken=taken,
+                )
             else:
                 model = model or _fitted(evidence)
                 model.pretend(evidence.pending)
@@ -87,7 +93,7 @@ class BayesianSearcher:
 
     def _evidence(self, known: Sequence[Trial]) -> _Evidence:
         usable = [trial for trial in known if contains(self._bounds, trial.parameters)]
-        best = ranked(usable)
+        best = ranked(with_estimates(usable))
         kept = best[:_MOST_BEST]
         rest = sorted(best[_MOST_BEST:], key=lambda trial: trial.number)
         kept += rest[-_MOST_RECENT:]
@@ -101,28 +107,10 @@ class BayesianSearcher:
             pending=to_unit_cube(self._bounds, pending),
         )
 
-    def _start_up(self, index: int, evidence: _Evidence, taken: set[str]) -> Suggestion | None:
-        """Of some random points, the one farthest from all that is known or pending."""
-        seed = self._seed
-        first = sample_without_repeat(self._box, seed, index, taken)
-        if first is None:
-            return None
-        rng = generator(seed, index, -1)
-        drawn = [first, *(sample(self._box, rng) for _ in range(_START_UP_DRAWS - 1))]
-        points = [each for each in drawn if assignment_digest(each) not in taken]
-        others = np.vstack([evidence.points, evidence.pending])
-        place = 0
-        if len(others):
-            rows = to_unit_cube(self._bounds, points)
-            distances = np.linalg.norm(rows[:, None, :] - others[None, :, :], axis=2).min(axis=1)
-            place = int(np.argmax(distances))
-        return Suggestion(parameters=points[place], candidate_index=None, phase="startup")
-
     def _improve(
         self, index: int, model: GaussianProcess, best: Sequence[Assignment], taken: set[str]
     ) -> Suggestion | None:
-        explores = self._refined and index % _EXPLORE_EVERY == _EXPLORE_EVERY - 1
-        if explores:
+        if is_explore(index, self._explore_share):
             point = self._most_promising(self._bounds, index, model, best, taken)
             if point is not None:
                 return Suggestion(parameters=point, candidate_index=None, phase="explore")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import queue
+import sys
 import threading
 from multiprocessing.connection import Connection
 
@@ -16,7 +17,12 @@ from services.coordinator.adapters.searchers.questions import Answer, Question
 from services.coordinator.adapters.searchers.registry import make_searcher
 from services.coordinator.ports import SearcherFailed
 
-_MODEL = "services.coordinator.adapters.searchers.gaussian_process"
+_MODELS = {
+    "bayesian": "services.coordinator.adapters.searchers.gaussian_process",
+    "bayesian_skopt": "services.coordinator.adapters.searchers.skopt_process",
+    "tpe": "services.coordinator.adapters.searchers.parzen",
+}
+_USUAL_METHOD = "bayesian"
 
 
 def answer(question: Question) -> Answer:
@@ -40,11 +46,16 @@ def main() -> None:
     questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
     incoming = Connection(os.dup(0), writable=False)
     threading.Thread(target=_read, args=(incoming, questions), daemon=True).start()
-    # The model's libraries take seconds to load: meanwhile start-up trials can be suggested.
-    threading.Thread(target=importlib.import_module, args=(_MODEL,), daemon=True).start()
+    _load_model(_USUAL_METHOD)
     answers.send(([], ""))
     while True:
         answers.send(answer(questions.get()))
+
+
+def _load_model(method: str) -> None:
+    """Loads a method's libraries, which takes seconds: meanwhile start-up trials can be suggested."""
+    if (module := _MODELS.get(method)) is not None and module not in sys.modules:
+        threading.Thread(target=importlib.import_module, args=(module,), daemon=True).start()
 
 
 def _read(pipe: Connection, questions: queue.SimpleQueue[Question]) -> None:
@@ -54,6 +65,7 @@ def _read(pipe: Connection, questions: queue.SimpleQueue[Question]) -> None:
         except (EOFError, OSError):
             # The coordinator is gone: whatever is being computed is of no use to anyone.
             os._exit(0)
+        _load_model(question.task.method)
         questions.put(question)
 
 

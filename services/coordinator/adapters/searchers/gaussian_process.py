@@ -19,6 +19,12 @@ FloatArray: TypeAlias = NDArray[np.float64]
 # A likelihood costs the cube of its points: length scales are learnt from a part, the posterior is not.
 _MOST_POINTS_TO_LEARN_FROM = 120
 _MOST_ITERATIONS = 40
+# What is expected of a hyperparameter before anything is known: its middle, and how many times as large or
+# small (e to the spread) it may well be. With a handful of points the likelihood alone is often highest where
+# all of them are noise, or where a dimension does not matter.
+_LENGTH, _LENGTH_SPREAD = 0.4, 0.7
+_VARIANCE, _VARIANCE_SPREAD = 1.0, 1.0
+_NOISE, _NOISE_SPREAD = 1e-4, 2.0
 # Scores far below the middle (a diverged fit) would flatten everything that matters.
 _WORST_DISTANCE = 3.0
 
@@ -26,7 +32,8 @@ _WORST_DISTANCE = 3.0
 class GaussianProcess:
     """Matérn 5/2 with a length scale per dimension and noise (Rasmussen & Williams 2006, ch. 4 and 5).
 
-    Deterministic: the same points and values give the same model.
+    Variance, length scales and noise are the most probable ones under the likelihood of the values and
+    log-normal priors (section 5.2). Deterministic: the same points and values give the same model.
 
     Args:
         points: float64, shape (n, d), in [0, 1]; the most informative first.
@@ -37,10 +44,12 @@ class GaussianProcess:
         self._points = points
         self._values = _scaled(values)
         learn = slice(0, _MOST_POINTS_TO_LEARN_FROM)
-        kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(
-            length_scale=np.full(points.shape[1], 0.5), length_scale_bounds=(0.05, 10.0), nu=2.5
-        ) + WhiteKernel(1e-3, (1e-7, 0.3))
-        learnt = GaussianProcessRegressor(kernel, alpha=1e-9, optimizer=_maximise_likelihood)
+        kernel = ConstantKernel(_VARIANCE, (1e-2, 1e2)) * Matern(
+            length_scale=np.full(points.shape[1], _LENGTH),
+            length_scale_bounds=(0.05, 10.0),
+            nu=2.5,
+        ) + WhiteKernel(_NOISE, (1e-7, 0.3))
+        learnt = GaussianProcessRegressor(kernel, alpha=1e-9, optimizer=_most_probable)
         with warnings.catch_warnings():
             # A length scale at its bound means the dimension does not matter: nothing to warn of.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -95,11 +104,25 @@ def _scaled(values: FloatArray) -> FloatArray:
     return np.asarray((values - values.mean()) / (spread if spread > 0 else 1.0))
 
 
-def _maximise_likelihood(
+def _most_probable(
     objective: Callable[..., Any], start: FloatArray, bounds: FloatArray
 ) -> tuple[FloatArray, float]:
+    """Minimises the negative logarithm of likelihood times priors; parameters are logarithms.
+
+    Args:
+        objective: gives the negative log likelihood and its gradient.
+        start: the priors' middles; shape (d + 2,): variance, length scales, noise, in the kernel's order.
+        bounds: shape (d + 2, 2).
+    """
+    spreads = np.array([_VARIANCE_SPREAD, *[_LENGTH_SPREAD] * (len(start) - 2), _NOISE_SPREAD])
+
+    def posterior(parameters: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = objective(parameters)
+        away = (parameters - start) / spreads
+        return float(value + 0.5 * away @ away), np.asarray(gradient + away / spreads)
+
     found = minimize(
-        objective,
+        posterior,
         start,
         method="L-BFGS-B",
         jac=True,

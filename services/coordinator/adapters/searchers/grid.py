@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from services.coordinator.adapters.searchers.seeds import stage_seed
+from services.coordinator.ports import SearchTask
 from services.core.grid import grid_point, grid_size
+from services.core.sampling import generator
 from services.core.searcher import Suggestion
 from services.core.space import SearchSpace
 from services.core.trial import Trial
 
 
 class GridSearcher:
-    """Suggestion i is point i of scikit-learn's ParameterGrid; needs to know no trial."""
+    """Suggestion i is point i of scikit-learn's ParameterGrid; needs to know no trial.
 
-    def __init__(self, space: SearchSpace) -> None:
-        self._space = space
-        self._size = grid_size(space)
+    Shuffled, it is point i of the grid in an order that follows from the seed; a point keeps its
+    `candidate_index`, which decides between equal scores.
+    """
+
+    def __init__(self, task: SearchTask) -> None:
+        self._space = task.space
+        self._size = grid_size(task.space)
+        self._order: NDArray[np.int64] | None = None
+        if task.shuffled:
+            self._order = generator(stage_seed(task), 0).permutation(self._size)
 
     def ask(
         self,
@@ -27,10 +40,13 @@ class GridSearcher:
         """As in Searcher."""
         return [
             Suggestion(
-                parameters=grid_point(self._space, index), candidate_index=index, phase="grid"
+                parameters=grid_point(self._space, place), candidate_index=place, phase="grid"
             )
-            for index in range(first_index, min(first_index + count, self._size))
+            for place in map(self._place, range(first_index, min(first_index + count, self._size)))
         ]
+
+    def _place(self, index: int) -> int:
+        return index if self._order is None else int(self._order[index])
 
 
 class FixedPointSearcher:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from services.coordinator.adapters import metrics
 from services.coordinator.adapters.searchers.process import SearcherProcesses
 from services.coordinator.adapters.searchers.questions import Question
 from services.coordinator.adapters.searchers.registry import (
@@ -44,6 +47,20 @@ class PooledSuggesting:
         self, task: SearchTask, *, count: int, first_index: int, known: Sequence[Trial]
     ) -> Sequence[Suggestion]:
         """As in Suggesting."""
+        began = time.perf_counter()
+        outcome = "failed"
+        try:
+            suggestions = await self._suggest(task, count, first_index, known)
+            outcome = "answered"
+            return suggestions
+        finally:
+            metrics.SUGGESTION_SECONDS.labels(method=task.method, outcome=outcome).observe(
+                time.perf_counter() - began
+            )
+
+    async def _suggest(
+        self, task: SearchTask, count: int, first_index: int, known: Sequence[Trial]
+    ) -> Sequence[Suggestion]:
         if task.method in RUN_IN_PROCESS:
             question = Question(task=task, count=count, first_index=first_index, known=tuple(known))
             return await self._processes.ask(question)
@@ -52,7 +69,8 @@ class PooledSuggesting:
             self._processes.warm_up()
         cached = self._inline.get(task.tuning_run_id)
         if cached is None or cached[0] != task:
-            cached = (task, make_searcher(task))
+            # In a thread: what a searcher imports may take seconds, which the event loop has not.
+            cached = (task, await asyncio.to_thread(make_searcher, task))
             self._inline[task.tuning_run_id] = cached
         return cached[1].ask(count=count, first_index=first_index, known=known)
 
