@@ -8,9 +8,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.common.command_line import answered
 from services.common.lifecycle import run_until_signal
-from services.common.settings import SettingsError, load
+from services.common.setting_checks import warn_of_unknown
+from services.common.settings import PREFIX, SettingsError, load
 from services.common.telemetry import configure_logging
+from services.common.vitals import Vitals
 from services.core.errors import CrescendoError
 from services.embedded.app import RunningEmbedded, running_embedded
 from services.embedded.settings import EmbeddedSettings
@@ -29,20 +32,39 @@ In another terminal:
 """
 
 
-def main() -> int:
+_ABOUT = """\
+Runs store, coordinator and worker in this one process, with a Postgres of its own and nothing else
+installed; `crescendo up` starts the same.
+
+Beside the settings below it takes those of `python -m services.store`, `services.coordinator` and
+`services.worker`, which their own --help lists, save where they find one another. Datasets stay in the
+data folder, and running trials may go on for 2 s after a signal, unless they are set otherwise.
+
+Runs until SIGTERM or SIGINT. Status: 0 after a signal, 1 if it cannot start, 2 for wrong settings or
+arguments, 70 if a vital part of it has failed.
+"""
+
+
+def main(arguments: list[str]) -> int:
     """Loads the settings and runs until SIGTERM or SIGINT."""
+    status = answered(
+        arguments, module="services.embedded", about=_ABOUT, settings=EmbeddedSettings
+    )
+    if status is not None:
+        return status
     try:
         settings = load(EmbeddedSettings, os.environ)
         configure_logging("embedded", level=settings.log_level, log_format=settings.log_format)
+        warn_of_unknown(os.environ, prefix=PREFIX)
 
         @asynccontextmanager
-        async def start() -> AsyncIterator[RunningEmbedded]:
-            async with running_embedded(settings, os.environ) as running:
+        async def start(vitals: Vitals) -> AsyncIterator[RunningEmbedded]:
+            async with running_embedded(settings, os.environ, vitals) as running:
                 sys.stdout.write(_ready(settings, running))
                 sys.stdout.flush()
                 yield running
 
-        run_until_signal(start)
+        return run_until_signal(start)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -50,7 +72,6 @@ def main() -> int:
         # Expected ones: the folder is in use, a port is taken. Their text says what to do.
         sys.stderr.write(f"error: {error}\n")
         return 1
-    return 0
 
 
 def _ready(settings: EmbeddedSettings, running: RunningEmbedded) -> str:
@@ -74,4 +95,4 @@ def _exports(settings: EmbeddedSettings, running: RunningEmbedded) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from services.common.messaging.memory import MemoryBroker
 from services.common.settings import load
+from services.common.vitals import Vitals
 from services.coordinator.app import running_coordinator
 from services.coordinator.settings import CoordinatorSettings
 from services.embedded.postgres import embedded_postgres
@@ -36,12 +37,13 @@ class RunningEmbedded:
 
 @contextlib.asynccontextmanager
 async def running_embedded(
-    settings: EmbeddedSettings, environ: Mapping[str, str]
+    settings: EmbeddedSettings, environ: Mapping[str, str], vitals: Vitals | None = None
 ) -> AsyncIterator[RunningEmbedded]:
     """Runs the services until the context is left; what they were doing goes on at the next start.
 
     Args:
         environ: each service reads its own settings from it; addresses and database are set here.
+        vitals: is told when a critical task of one of the services ends.
 
     Raises:
         Unavailable: Postgres cannot be started, or another process uses the data folder.
@@ -58,7 +60,7 @@ async def running_embedded(
         # Blocks the loop for its half second, while nothing else runs on it.
         dsn = settings.postgres_dsn or stack.enter_context(embedded_postgres(folder / "postgres"))
         store = await stack.enter_async_context(
-            running_store(replace(store_settings, postgres_dsn=dsn))
+            running_store(replace(store_settings, postgres_dsn=dsn), vitals)
         )
         broker = await stack.enter_async_context(MemoryBroker())
         coordinator = await stack.enter_async_context(
@@ -67,13 +69,22 @@ async def running_embedded(
                     coordinator_settings,
                     store_address=store.address,
                     store_internal_address=store.internal_address,
+                    # The store's address tells the metrics of the whole process.
+                    metrics_listen="off",
                 ),
                 broker,
+                vitals,
             )
         )
         worker = await stack.enter_async_context(
             running_worker(
-                replace(worker_settings, store_internal_address=store.internal_address), broker
+                replace(
+                    worker_settings,
+                    store_internal_address=store.internal_address,
+                    metrics_listen="off",
+                ),
+                broker,
+                vitals,
             )
         )
         running = RunningEmbedded(

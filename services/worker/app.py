@@ -12,10 +12,15 @@ from dataclasses import dataclass
 import structlog
 
 from services.common.messaging.port import Broker, Handler
+from services.common.monitoring import monitoring
 from services.common.rpc.client import open_channel
+from services.common.vitals import Vitals
 from services.worker.adapters.consumer import BatchConsumer
 from services.worker.adapters.datasets import DatasetCache
+from services.worker.adapters.evaluation.limits import MIB, ChildLimits, share_of_memory
 from services.worker.adapters.evaluation.pool import ChildPool
+from services.worker.adapters.metrics import PrometheusRecord, measure
+from services.worker.adapters.readiness import WorkerReadiness
 from services.worker.adapters.store_client import GrpcTrialStore
 from services.worker.service.worker import Worker
 from services.worker.settings import WorkerSettings
@@ -25,18 +30,28 @@ logger = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningWorker:
-    """A worker that runs; `slots` trials at once."""
+    """A worker that runs; `slots` trials at once.
+
+    `monitoring_address` answers /metrics, /livez and /readyz; empty when turned off.
+    """
 
     name: str
     slots: int
+    monitoring_address: str = ""
 
 
 @asynccontextmanager
-async def running_worker(settings: WorkerSettings, broker: Broker) -> AsyncIterator[RunningWorker]:
+async def running_worker(
+    settings: WorkerSettings, broker: Broker, vitals: Vitals | None = None
+) -> AsyncIterator[RunningWorker]:
     """Runs a worker; leaving drains it.
 
     Entering waits for nobody: the worker registers, and consumes, as soon as the store answers.
+
+    Args:
+        vitals: is told when the worker or its consumer ends for good.
     """
+    vitals = vitals or Vitals()
     slots = settings.slots
     name = f"{socket.gethostname()}:{os.getpid()}"
     async with AsyncExitStack() as stack:
@@ -49,47 +64,71 @@ async def running_worker(settings: WorkerSettings, broker: Broker) -> AsyncItera
             max_bytes=settings.worker_cache_mb * 1024 * 1024,
         )
         stack.callback(datasets.close)
-        pool = await stack.enter_async_context(ChildPool(slots))
+        limits = _child_limits(settings)
+        pool = await stack.enter_async_context(ChildPool(slots, limits, vitals))
         worker = Worker(
             store=store,
             datasets=datasets,
             evaluator=pool,
+            record=PrometheusRecord(),
             worker_class=settings.worker_class,
             worker_name=name,
             slots=slots,
             trial_timeout_seconds=settings.trial_timeout_seconds,
         )
-        run = asyncio.create_task(worker.run(), name="worker")
-        run.add_done_callback(_report)
-        stack.push_async_callback(_ended, run)
+        measure(
+            slots=slots,
+            free_slots=worker.free_slots,
+            busy=lambda: sum(each.is_busy for each in pool.children()),
+            unreported=worker.unreported,
+        )
+        readiness = WorkerReadiness(
+            broker, worker.has_session, store_address=settings.store_internal_address
+        )
+        monitoring_address = await stack.enter_async_context(
+            monitoring(settings.metrics_listen, look=readiness.look)
+        )
+        stack.push_async_callback(vitals.start("worker", worker.run()).stop)
         stack.push_async_callback(worker.drain, grace_seconds=settings.worker_drain_seconds)
         # Last in, first out: nothing new comes in while the rest drains.
-        consume = asyncio.create_task(
-            _consume(worker, broker, settings.worker_class, slots, BatchConsumer(worker.take)),
-            name="consume",
+        handler = BatchConsumer(worker.take)
+        consume = _consume(worker, broker, settings, handler, readiness)
+        stack.push_async_callback(vitals.start("consume", consume).stop)
+        logger.info(
+            "worker started",
+            worker=name,
+            slots=slots,
+            worker_class=settings.worker_class,
+            trial_memory_mb=(limits.memory_bytes or 0) // MIB,
         )
-        consume.add_done_callback(_report)
-        # Nothing may be claimed that nobody would run: without its worker the consumer ends too.
-        run.add_done_callback(lambda _: consume.cancel())
-        stack.push_async_callback(_ended, consume)
-        logger.info("worker started", worker=name, slots=slots, worker_class=settings.worker_class)
-        yield RunningWorker(name=name, slots=slots)
-        logger.info("worker draining", grace_seconds=settings.worker_drain_seconds)
+        try:
+            yield RunningWorker(name=name, slots=slots, monitoring_address=monitoring_address)
+        finally:
+            readiness.is_draining = True
+            logger.info("worker draining", grace_seconds=settings.worker_drain_seconds)
 
 
 async def _consume(
-    worker: Worker, broker: Broker, worker_class: str, slots: int, handler: Handler
+    worker: Worker,
+    broker: Broker,
+    settings: WorkerSettings,
+    handler: Handler,
+    readiness: WorkerReadiness,
 ) -> None:
     await worker.wait_registered()
-    async with broker.consume(worker_class, prefetch=slots, handler=handler):
+    async with broker.consume(settings.worker_class, prefetch=settings.slots, handler=handler):
+        readiness.is_consuming = True
         await asyncio.get_running_loop().create_future()
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        logger.critical("worker failed", task=task.get_name(), exc_info=task.exception())
+def _child_limits(settings: WorkerSettings) -> ChildLimits:
+    memory = settings.trial_memory_mb
+    if memory is None:
+        limit: int | None = share_of_memory(settings.slots)
+    else:
+        limit = memory * MIB or None
+    return ChildLimits(
+        memory_bytes=limit,
+        growth_bytes=settings.child_growth_mb * MIB,
+        prefix_bytes=settings.prefix_cache_mb * MIB,
+    )

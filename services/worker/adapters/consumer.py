@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from google.protobuf.message import DecodeError
-from prometheus_client import Counter
 
+from services.common import request_ids
 from services.common.messaging.port import Disposition
 from services.core.trial import TrialKey
+from services.worker.adapters.metrics import MESSAGES
 from services.worker.ports import TrialBatch
 from tuning.v1 import task_messages_pb2 as pb
 
@@ -19,10 +20,6 @@ VERSION = 1
 
 # Far above any batch (a reference takes a few bytes): a longer body is not one of ours.
 _MAX_BODY_BYTES = 256 * 1024
-
-MESSAGES = Counter(
-    "crescendo_worker_messages", "Messages received, by what became of them.", ["outcome"]
-)
 
 
 class BadMessage(ValueError):
@@ -52,7 +49,8 @@ class BatchConsumer:
             )
             MESSAGES.labels(outcome=error.reason).inc()
             return Disposition.DEAD_LETTER
-        await self._take(batch)
+        with structlog.contextvars.bound_contextvars(request_id=batch.request_id):
+            await self._take(batch)
         MESSAGES.labels(outcome="taken").inc()
         return Disposition.ACK
 
@@ -85,4 +83,6 @@ def decode(body: bytes) -> TrialBatch:
             )
             for each in message.trials
         ),
+        # Goes into logs as it is: one that no call may carry is none, and another is made up.
+        request_id=request_ids.usable(message.request_id) or request_ids.make_up(),
     )

@@ -107,7 +107,9 @@ class DatasetCache:
                 )
             await asyncio.to_thread(write_folder, source, partial)
             partial.rename(folder)
-            logger.info("dataset downloaded", dataset=dataset_id, hash=dataset_hash, bytes=size)
+            logger.info(
+                "dataset downloaded", dataset_id=dataset_id, dataset_hash=dataset_hash, bytes=size
+            )
         finally:
             if partial.exists():
                 await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
@@ -128,7 +130,7 @@ class DatasetCache:
                 folder.rename(doomed)
                 shutil.rmtree(doomed, ignore_errors=True)
                 total -= sizes[folder]
-                logger.info("dataset evicted", hash=folder.name, bytes=sizes[folder])
+                logger.info("dataset evicted", dataset_hash=folder.name, bytes=sizes[folder])
             except OSError:
                 continue  # In use, or gone already: both are fine.
             finally:

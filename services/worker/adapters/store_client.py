@@ -9,6 +9,12 @@ import grpc
 from grpc.aio import AioRpcError
 
 from services.common.convert.objectives import evaluation_from_proto
+from services.common.convert.pruning import (
+    decision_from_proto,
+    pruning_from_proto,
+    step_kind_to_proto,
+    threshold_from_proto,
+)
 from services.common.convert.trials import (
     trial_key_from_proto,
     trial_key_to_proto,
@@ -16,16 +22,20 @@ from services.common.convert.trials import (
 )
 from services.common.convert.values import assignment_from_proto
 from services.common.rpc.status import from_rpc_error
-from services.core.objective import EvaluationSpec
+from services.core.errors import Unavailable
 from services.core.trial import TrialKey, TrialResult
+from services.worker.adapters.metrics import BEATS_MISSED
 from services.worker.ports import (
     Claim,
     ClaimedTrial,
+    FinishAnswers,
     FinishOutcome,
-    FoldReport,
     Order,
     OrderKind,
+    ReportAnswer,
+    RunSpec,
     Session,
+    StepReport,
     TrialBatch,
 )
 from tuning.v1 import task_messages_pb2
@@ -34,6 +44,7 @@ from tuning.v1.trial_service_pb2_grpc import TrialServiceStub
 
 AnswerT = TypeVar("AnswerT")
 
+_PEER = "the store"
 _CALL_SECONDS = 10.0
 _BEAT_SECONDS = 5.0
 _DOWNLOAD_SECONDS = 600.0
@@ -73,7 +84,11 @@ class GrpcTrialStore:
             held=[trial_key_to_proto(each) for each in held],
             free_slots=free_slots,
         )
-        answer = await _call(self._stub.Heartbeat(request, timeout=_BEAT_SECONDS))
+        try:
+            answer = await _call(self._stub.Heartbeat(request, timeout=_BEAT_SECONDS))
+        except Unavailable:
+            BEATS_MISSED.inc()
+            raise
         return _orders(answer.orders)
 
     async def listen(self, session_id: str) -> AsyncIterator[Sequence[Order]]:
@@ -85,18 +100,21 @@ class GrpcTrialStore:
             ):
                 yield _orders(answer.orders)
         except AioRpcError as error:
-            raise from_rpc_error(error) from error
+            raise from_rpc_error(error, peer=_PEER) from error
 
     async def close_session(self, session_id: str) -> None:
         """Ends the session."""
         request = pb.CloseSessionRequest(session_id=session_id)
         await _call(self._stub.CloseSession(request, timeout=_CALL_SECONDS))
 
-    async def evaluation_spec(self, tuning_run_id: str) -> EvaluationSpec:
+    async def evaluation_spec(self, tuning_run_id: str) -> RunSpec:
         """Gives a tuning run's evaluation."""
         request = pb.GetEvaluationSpecRequest(tuning_run_id=tuning_run_id)
         answer = await _call(self._stub.GetEvaluationSpec(request, timeout=_CALL_SECONDS))
-        return evaluation_from_proto(answer.spec)
+        return RunSpec(
+            evaluation=evaluation_from_proto(answer.spec),
+            pruning=pruning_from_proto(answer.pruning) if answer.HasField("pruning") else None,
+        )
 
     async def claim(self, session_id: str, claim_id: str, batch: TrialBatch) -> Claim:
         """Claims trials."""
@@ -120,11 +138,17 @@ class GrpcTrialStore:
                         attempt=each.attempt,
                     ),
                     parameters=assignment_from_proto(each.parameters),
+                    candidate_index=(
+                        each.candidate_index if each.HasField("candidate_index") else None
+                    ),
                 )
                 for each in answer.trials
             ),
             later=len(answer.later_numbers),
             stale=len(answer.stale_numbers),
+            threshold=(
+                threshold_from_proto(answer.threshold) if answer.HasField("threshold") else None
+            ),
         )
 
     async def return_trials(self, session_id: str, trials: Sequence[TrialKey]) -> None:
@@ -141,30 +165,48 @@ class GrpcTrialStore:
         )
         await _call(self._stub.ReturnTrials(request, timeout=_CALL_SECONDS))
 
-    async def report_folds(self, session_id: str, folds: Sequence[FoldReport]) -> Sequence[Order]:
-        """Reports folds."""
-        request = pb.ReportFoldsRequest(
+    async def report_steps(self, session_id: str, steps: Sequence[StepReport]) -> ReportAnswer:
+        """Reports steps."""
+        request = pb.ReportStepsRequest(
             session_id=session_id,
-            folds=[
-                pb.FoldReport(
-                    trial=trial_key_to_proto(each.trial), split=each.split, score=each.score
+            steps=[
+                pb.StepReport(
+                    trial=trial_key_to_proto(each.trial),
+                    kind=step_kind_to_proto(each.score.kind),
+                    step=each.score.step,
+                    value=each.score.value,
                 )
-                for each in folds
+                for each in steps
             ],
         )
-        answer = await _call(self._stub.ReportFolds(request, timeout=_CALL_SECONDS))
-        return _orders(answer.orders)
+        answer = await _call(self._stub.ReportSteps(request, timeout=_CALL_SECONDS))
+        stops = {
+            trial_key_from_proto(each.trial): decision_from_proto(each.decision)
+            for each in answer.stopped
+        }
+        return ReportAnswer(
+            orders=tuple(_orders(answer.orders)),
+            stops={key: stop for key, stop in stops.items() if stop is not None},
+            thresholds={
+                each.tuning_run_id: threshold_from_proto(each) for each in answer.thresholds
+            },
+        )
 
-    async def finish(
-        self, session_id: str, results: Sequence[TrialResult]
-    ) -> Sequence[FinishOutcome]:
+    async def finish(self, session_id: str, results: Sequence[TrialResult]) -> FinishAnswers:
         """Ends trials."""
         request = pb.FinishTrialsRequest(
             session_id=session_id, results=[trial_result_to_proto(each) for each in results]
         )
         answer = await _call(self._stub.FinishTrials(request, timeout=_CALL_SECONDS))
         # An outcome this version does not know is final all the same: every one of them is.
-        return [_OUTCOMES.get(each.outcome, FinishOutcome.FENCED) for each in answer.answers]
+        return FinishAnswers(
+            outcomes=tuple(
+                _OUTCOMES.get(each.outcome, FinishOutcome.FENCED) for each in answer.answers
+            ),
+            thresholds={
+                each.tuning_run_id: threshold_from_proto(each) for each in answer.thresholds
+            },
+        )
 
     async def download(self, dataset_id: str) -> AsyncIterator[bytes]:
         """Streams a dataset's stored bytes."""
@@ -173,14 +215,14 @@ class GrpcTrialStore:
             async for answer in self._stub.DownloadDataset(request, timeout=_DOWNLOAD_SECONDS):
                 yield answer.chunk
         except AioRpcError as error:
-            raise from_rpc_error(error) from error
+            raise from_rpc_error(error, peer=_PEER) from error
 
 
 async def _call(answer: Awaitable[AnswerT]) -> AnswerT:
     try:
         return await answer
     except AioRpcError as error:
-        raise from_rpc_error(error) from error
+        raise from_rpc_error(error, peer=_PEER) from error
 
 
 def _orders(messages: Sequence[pb.Order]) -> list[Order]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.core.pruning import Place
 from services.core.space import Assignment
 from services.core.trial import TrialKey
 from services.worker.ports import Order, OrderKind
@@ -16,18 +17,27 @@ from services.worker.ports import Order, OrderKind
 # and so do they.
 _CLAIM_AHEAD_SECONDS = 0.05
 _DURATION_WEIGHT = 0.1
+_KEPT_ORDERS = 10_000
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Work:
-    """One claimed trial on its way through the worker; `splits` holds the objective's scores so far."""
+    """One claimed trial on its way through the worker.
+
+    `session_id` is the session it was claimed under, whose it stays when another is opened; `splits`
+    holds the objective's scores so far, `place` what decides between it and trials of equal score.
+    """
 
     key: TrialKey
+    session_id: str
     tuning_run_id: str
     parameters: Assignment
+    place: Place = (0, 0)
+    request_id: str = ""
     objective: str = ""
     splits: list[float] = field(default_factory=list)
     pruned: bool = False
+    cancelled: bool = False
 
 
 class Holding:
@@ -38,6 +48,7 @@ class Holding:
         self._waiting: deque[Work] = deque()
         self._running: dict[TrialKey, tuple[Work, asyncio.Task[Any]]] = {}
         self._finishing: set[TrialKey] = set()
+        self._stopped_early: OrderedDict[TrialKey, None] = OrderedDict()
         self._reserved = 0
         self._mean_seconds: float | None = None
         self._changed = asyncio.Event()
@@ -62,6 +73,10 @@ class Holding:
         """Whether nothing waits or runs."""
         return not self._waiting and not self._running
 
+    def is_running(self, key: TrialKey) -> bool:
+        """Whether an attempt runs in a slot."""
+        return key in self._running
+
     async def reserve(self, *, patience_seconds: float) -> bool:
         """Waits for room for one more batch, and keeps it for the caller until `release`."""
         if not await self._until(self._has_room, patience_seconds):
@@ -74,11 +89,18 @@ class Holding:
         self._reserved -= 1
         self._notify()
 
-    async def add(self, works: Sequence[Work]) -> None:
-        """Takes claimed trials."""
+    async def add(self, works: Sequence[Work]) -> list[TrialKey]:
+        """Takes claimed trials, but none that is held already, or was ordered to stop meanwhile.
+
+        Returns: those that were ordered to stop.
+        """
+        stopped = [each.key for each in works if each.key in self._stopped_early]
+        unwanted = {*self.held(), *stopped}
+        new = [each for each in works if each.key not in unwanted]
         async with self._arrived:
-            self._waiting.extend(works)
-            self._arrived.notify(len(works))
+            self._waiting.extend(new)
+            self._arrived.notify(len(new))
+        return stopped
 
     async def next(self) -> Work:
         """Waits for a trial to run."""
@@ -111,18 +133,29 @@ class Holding:
         """Forgets attempts whose results were answered."""
         self._finishing.difference_update(keys)
 
-    def obey(self, order: Order) -> None:
-        """Stops a trial; one that is unknown here, or done, is stopped already."""
+    def obey(self, order: Order) -> bool:
+        """Stops a trial; one that is done is stopped already.
+
+        An order may overtake the answer to the claim: one about a trial unknown here is kept.
+
+        Returns: whether that was all: no slot had begun the trial.
+        """
         for work in self._waiting:
             if work.key == order.trial:
                 self._waiting.remove(work)
                 self._notify()
-                return
+                return True
         running = self._running.get(order.trial)
         if running is not None:
             work, task = running
             work.pruned = order.kind is OrderKind.PRUNE
+            work.cancelled = order.kind is OrderKind.CANCEL
             task.cancel()
+        elif order.trial not in self._finishing:
+            self._stopped_early[order.trial] = None
+            while len(self._stopped_early) > _KEPT_ORDERS:
+                self._stopped_early.popitem(last=False)
+        return False
 
     def take_waiting(self) -> list[TrialKey]:
         """Gives up the trials that no slot has begun."""

@@ -72,19 +72,20 @@ class Preparations:
         backoff = Backoff(first=0.2)
         while True:
             try:
-                spec = await self._store.evaluation_spec(tuning_run_id)
+                run = await self._store.evaluation_spec(tuning_run_id)
+                spec = run.evaluation
                 folder = await self._datasets.folder(spec.dataset_id, spec.dataset_hash)
             except Unavailable as error:
                 if time.monotonic() > deadline:
                     raise
                 logger.warning(
                     "cannot prepare a tuning run; trying again",
-                    tuning_run=tuning_run_id,
+                    tuning_run_id=tuning_run_id,
                     error=str(error),
                 )
                 await asyncio.sleep(backoff.next_delay())
                 continue
-            return Preparation(key=tuning_run_id, spec=spec, dataset=folder)
+            return Preparation(key=tuning_run_id, spec=spec, dataset=folder, pruning=run.pruning)
 
 
 def _consume(task: asyncio.Task[Preparation]) -> None:

@@ -52,17 +52,30 @@ class SessionKeeper:
         self._registered = asyncio.Event()
         self._lost = asyncio.Event()
         self._beating = asyncio.Lock()
+        self._answered = True
+        self._closing = False
+        self._registering: asyncio.Task[Session] | None = None
 
     async def run(self) -> None:
-        """Keeps a session until cancelled."""
-        while True:
-            session = await self._register()
-            self._lost.clear()
-            self._session = session
-            self._registered.set()
-            logger.info("session opened", session=session.session_id)
+        """Keeps a session until cancelled; opens no other once it was closed."""
+        while not self._closing:
+            self._registering = asyncio.create_task(self._register())
+            try:
+                session = await self._registering
+            except CrescendoError:
+                break  # Closed before there was one.
+            finally:
+                self._registering.cancel()
+                self._registering = None
             await self._keep(session)
-            logger.warning("session ended; opening another", session=session.session_id)
+            if not self._closing:
+                logger.warning("session ended; opening another", session_id=session.session_id)
+        await asyncio.get_running_loop().create_future()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether there is a session that the store knew of at the last beat."""
+        return self._registered.is_set() and self._answered
 
     async def wait_registered(self) -> None:
         """Waits until there is a session."""
@@ -82,6 +95,8 @@ class SessionKeeper:
         started = time.monotonic()
         backoff = Backoff()
         while True:
+            if self._closing:
+                raise Unavailable("the session with the store is closed", reason="NO_SESSION")
             left = None
             if patience_seconds is not None:
                 left = max(0.0, patience_seconds - (time.monotonic() - started))
@@ -98,21 +113,31 @@ class SessionKeeper:
             except Unavailable as error:
                 if left is not None and left <= 0:
                     raise
-                logger.warning("store not available; trying again", error=str(error))
+                logger.warning(
+                    "store not available; trying again", error=str(error), limit_seconds=10
+                )
             except (NotFound, WrongState) as error:
                 if not is_session_lost(error):
                     raise
                 self._lose(session)
             await asyncio.sleep(backoff.next_delay())
 
-    async def close(self) -> None:
-        """Ends the session, if there is one and the store can be reached."""
-        session = self._session
-        if session is None or not self._registered.is_set():
-            return
+    async def close(self, *, patience_seconds: float) -> None:
+        """Ends the session, if there is one and the store can be reached; there will be no other.
+
+        A registration under way is waited for: a session the store opened and nobody keeps would hold
+        up the trials handed to it.
+        """
+        self._closing = True
         try:
-            await self._store.close_session(session.session_id)
-        except CrescendoError as error:
+            async with asyncio.timeout(patience_seconds):
+                if self._registering is not None and not self._registering.done():
+                    await asyncio.wait({self._registering})
+                session = self._session
+                if session is not None and self._registered.is_set():
+                    await self._store.close_session(session.session_id)
+                    self._lose(session)
+        except (CrescendoError, TimeoutError) as error:
             logger.warning("session not closed; its lease will end it", error=str(error))
 
     async def _register(self) -> Session:
@@ -120,16 +145,25 @@ class SessionKeeper:
         backoff = Backoff(first=0.2)
         while True:
             try:
-                return await self._store.register(
+                session = await self._store.register(
                     worker_class=presence.worker_class,
                     worker_name=presence.worker_name,
                     slots=presence.slots,
                 )
+                self._lost.clear()
+                self._session = session
+                self._registered.set()
+                self._answered = True
+                logger.info("session opened", session_id=session.session_id)
+                return session
             except CrescendoError as error:
+                if self._closing:
+                    raise
                 delay = backoff.next_delay()
                 logger.warning(
                     "cannot register with the store; trying again",
                     error=str(error),
+                    limit_seconds=10,
                     retry_seconds=round(delay, 2),
                 )
                 await asyncio.sleep(delay)
@@ -166,9 +200,11 @@ class SessionKeeper:
                 orders = await self._store.heartbeat(
                     session.session_id, held=presence.held(), free_slots=presence.free_slots()
                 )
+            self._answered = True
         except Unavailable as error:
+            self._answered = False
             # The lease may end meanwhile; whether it did, the next beat tells.
-            logger.warning("beat not answered", error=str(error))
+            logger.warning("beat not answered", error=str(error), limit_seconds=10)
             return True
         except CrescendoError as error:
             if not is_session_lost(error):

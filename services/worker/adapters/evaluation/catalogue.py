@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
+
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from services.core.model_catalog import MODEL_TYPES
 from services.core.objective import ColumnKind, EvaluationSpec, Step, Task
@@ -16,6 +18,16 @@ from services.core.preprocessing_types import (
     step_columns,
 )
 from services.core.space import Value
+from services.core.step_choices import choosable
+
+# Estimators whose interface differs from that of scikit-learn's own, by what stands for them here.
+_ADAPTED = {
+    "xgboost:XGBClassifier": "services.worker.adapters.evaluation.labelled_xgboost:XGBClassifier"
+}
+
+
+class MissingLibrary(ImportError):
+    """A worker was installed without what a model type needs."""
 
 
 class Catalogue:
@@ -32,13 +44,32 @@ class Catalogue:
         unknown = [step.type for step in spec.steps if step.type not in STEP_TYPES]
         if unknown:
             raise ValueError(f"preprocessing types not known to this worker: {', '.join(unknown)}")
-        self._estimator = model.estimator
+        self._model = model
         self._task: Task = model.task
         self._seed = spec.random_state
 
     def model(self) -> Any:
-        """Makes the estimator, with nothing set."""
-        return _load(self._estimator)()
+        """Makes the estimator, with what every worker sets and nothing else.
+
+        Raises: ImportError: this worker lacks the library it comes from.
+        """
+        path = _ADAPTED.get(self._model.estimator, self._model.estimator)
+        try:
+            estimator = _load(path)
+        except ModuleNotFoundError as error:
+            if error.name != self._model.library:
+                raise
+            raise MissingLibrary(
+                f"{self._model.name} needs {error.name}, which this worker has not; install"
+                " crescendo-tuning[services,boosting] where it runs, or choose a worker class whose"
+                " workers have it"
+            ) from error
+        except OSError as error:
+            # Nothing of the dataset's: the library's own part in C lacks something, such as libgomp.
+            raise MissingLibrary(
+                f"{self._model.name} needs {self._model.library}, which this worker cannot load: {error}"
+            ) from error
+        return estimator(**self._model.settings)
 
     def transformer(self, step: Step) -> Any:
         """Makes a step's transformer with its fixed parameters."""
@@ -65,7 +96,14 @@ class Catalogue:
             for name, value in arguments.items():
                 if isinstance(value, str) and value in step_type.functions:
                     arguments[name] = self._function(value, step_type.functions[value])
+        if step_type.shuffled_folds:
+            counted = arguments[step_type.shuffled_folds]
+            arguments[step_type.shuffled_folds] = self._splitter(counted)
         return arguments
+
+    def choosable(self, steps: Iterable[Step]) -> dict[str, Step]:
+        """Gives the steps whose types a trial may choose, by name."""
+        return choosable(self._model, steps)
 
     def columns(self, step: Step) -> ColumnKind:
         """Says which columns a step works on."""
@@ -74,6 +112,11 @@ class Catalogue:
     def encodes(self, step: Step) -> bool:
         """Whether a step turns text into numbers."""
         return STEP_TYPES[step.type].encodes
+
+    def _splitter(self, n_splits: int) -> Any:
+        """Makes the folds scikit-learn itself makes of a number, with the run's seed."""
+        kind = StratifiedKFold if self._task is Task.CLASSIFICATION else KFold
+        return kind(n_splits=n_splits, shuffle=True, random_state=self._seed)
 
     def _function(self, name: str, path: str) -> Any:
         function = _load(path)

@@ -10,11 +10,14 @@ from typing import Any, TypeAlias
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
 
+from services.core.early_stopping import without_early_stopping
 from services.core.objective import ColumnKind, EvaluationSpec, Step
 from services.core.space import Assignment, Value
+from services.core.step_choices import PASSTHROUGH, chosen_step
 from services.worker.adapters.evaluation.catalogue import Catalogue
-from services.worker.adapters.evaluation.columns import ColumnsNamed
+from services.worker.adapters.evaluation.columns import ColumnsNamed, ColumnsOtherThan
 
 Estimator: TypeAlias = Any  # scikit-learn has no type of its own for these
 
@@ -30,6 +33,7 @@ class BuiltEstimator:
             columns to work on are left out.
         steps: all steps of the model run by name.
         model_prefix: prefix of the model's own parameters; empty without steps.
+        random_state: seeds steps that are chosen.
     """
 
     estimator: Estimator
@@ -37,6 +41,14 @@ class BuiltEstimator:
     prefixes: Mapping[str, str]
     steps: Mapping[str, Step]
     model_prefix: str
+    random_state: int
+
+    @property
+    def weight_parameter(self) -> str:
+        """The argument of `fit` that takes the weights of the rows; empty where the model takes none."""
+        model = self.estimator.steps[-1][1] if self.model_prefix else self.estimator
+        takes = has_fit_parameter(model, "sample_weight")
+        return f"{self.model_prefix}sample_weight" if takes else ""
 
     def with_parameters(self, assignment: Assignment) -> Estimator:
         """Gives a clone with parameters set by the names a model run uses for them.
@@ -45,22 +57,58 @@ class BuiltEstimator:
         """
         return clone(self.estimator).set_params(**self.translated(assignment))
 
+    def varied_stages(self, assignment: Assignment) -> frozenset[str]:
+        """Names the pipeline's stages with steps that an assignment chooses or sets parameters of."""
+        steps = (name.partition("__")[0] for name in assignment)
+        return frozenset(
+            self.prefixes[step].partition("__")[0] for step in steps if step in self.prefixes
+        )
+
     def translated(self, assignment: Assignment) -> dict[str, Any]:
-        """Gives parameters by their names in `estimator.set_params`; those of left-out steps are dropped."""
+        """Gives parameters by their names in `estimator.set_params`.
+
+        Those of left-out steps are dropped, and those of early stopping: they go with the fit.
+
+        Raises: ValueError: a step is chosen that does not exist, or parameters are given to one left out.
+        """
         translated: dict[str, Any] = {}
         of_steps: dict[str, dict[str, Value]] = {}
-        for name, value in assignment.items():
+        chosen: dict[str, Value] = {}
+        choices = self.catalogue.choosable(self.steps.values())
+        for name, value in without_early_stopping(assignment).items():
             step, separator, parameter = name.partition("__")
             if separator and step in self.steps:
                 of_steps.setdefault(step, {})[parameter] = value
+            elif name in choices:
+                chosen[name] = value
             else:
                 translated[self.model_prefix + name] = value
-        for name, searched in of_steps.items():
-            if name in self.prefixes:
-                arguments = self.catalogue.arguments(self.steps[name], searched)
-                prefix = self.prefixes[name]
-                translated.update({f"{prefix}__{key}": each for key, each in arguments.items()})
+        for name in [name for name in self.prefixes if name in of_steps or name in chosen]:
+            searched, prefix = of_steps.get(name, {}), self.prefixes[name]
+            taken = chosen_step(self.steps[name], chosen.get(name, self.steps[name].type))
+            if taken is None:
+                if searched:
+                    raise ValueError(
+                        f"{name} is {PASSTHROUGH}, which takes no {', '.join(searched)}"
+                    )
+                translated[prefix] = PASSTHROUGH
+                continue
+            if taken is not self.steps[name]:
+                translated[prefix] = self._in_place(prefix, taken)
+            arguments = self.catalogue.arguments(taken, searched) if searched else {}
+            translated.update({f"{prefix}__{key}": each for key, each in arguments.items()})
         return translated
+
+    def _in_place(self, prefix: str, step: Step) -> Estimator:
+        """Makes the transformer of another type that stands in a step's place."""
+        transformer = self.catalogue.transformer(step)
+        if "random_state" in transformer.get_params():
+            transformer.set_params(random_state=self.random_state)
+        own = self.estimator.get_params()[prefix]
+        if "transform" in getattr(own, "_sklearn_output_config", {}):
+            # Later steps pick their columns by name, where the step replaced made a frame for them.
+            transformer.set_output(transform="pandas")
+        return transformer
 
 
 def build(
@@ -92,12 +140,16 @@ def build(
         prefixes=prefixes,
         steps={step.name: step for step in spec.steps},
         model_prefix=f"{_MODEL}__" if stages else "",
+        random_state=spec.random_state,
     )
     fixed = built.translated(spec.fixed_parameters)
     seeds = {
         name: spec.random_state
-        for name in estimator.get_params(deep=True)
-        if name.rpartition("__")[2] == "random_state" and name not in fixed
+        for name, value in estimator.get_params(deep=True).items()
+        # scikit-learn marks parameters it will drop by the value "deprecated".
+        if name.rpartition("__")[2] == "random_state"
+        and name not in fixed
+        and not isinstance(value, str)
     }
     estimator.set_params(**seeds, **fixed)
     return built
@@ -116,7 +168,11 @@ class _Layout:
     ) -> None:
         self._catalogue = catalogue
         self._taken = taken
-        self._columns = {ColumnKind.NUMERIC: numeric, ColumnKind.CATEGORICAL: categorical}
+        # Steps make new numeric columns; text columns keep their names until they are encoded.
+        self._branches = (
+            (ColumnKind.NUMERIC, ColumnsOtherThan(tuple(categorical))),
+            (ColumnKind.CATEGORICAL, ColumnsNamed(tuple(categorical))),
+        )
         self._numbers_and_text = bool(numeric) and bool(categorical)
         self._text_left = bool(categorical)
         self._stages: list[tuple[str, Estimator]] = []
@@ -158,10 +214,9 @@ class _Layout:
         if not self._group:
             return
         name = self._group_name()
-        branches: list[tuple[str, Estimator, ColumnsNamed]] = []
+        branches: list[tuple[str, Estimator, ColumnsNamed | ColumnsOtherThan]] = []
         encoded = False
-        for kind in (ColumnKind.NUMERIC, ColumnKind.CATEGORICAL):
-            chosen = ColumnsNamed(tuple(self._columns[kind]))
+        for kind, chosen in self._branches:
             members = self._group.get(kind, [])
             if not members:
                 branches.append((kind.value, "passthrough", chosen))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 
+from services.core.objective import EvaluationSpec
+from services.core.splitting import Splitter
 from services.worker.adapters.dataset_folder import Features, TabularData, read_folder
+from services.worker.adapters.evaluation.splitters import splits_of
 
 # Folds of small data are kept as arrays; of large data only their indices, and rows are taken anew
 # for each fit, as GridSearchCV does.
@@ -23,24 +25,46 @@ _KEPT_DATASETS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fold:
-    """One split's data, read-only where it is an array."""
+    """One split's data, read-only where it is an array; without weights where the dataset has none.
+
+    `key` is equal for folds of the same rows of the same data, and for no others; None for rows whose
+    preprocessing is not worth keeping.
+    """
 
     train_features: Features
     train_target: npt.NDArray[Any]
     test_features: Features
     test_target: npt.NDArray[Any]
+    train_weights: npt.NDArray[Any] | None
+    test_weights: npt.NDArray[Any] | None
+    key: Hashable | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FoldsKey:
+    folder: Path
+    n_folds: int
+    splitter: Splitter | None
+    seed: int
+    classifier: bool
 
 
 class Folds(Sequence[Fold]):
-    """The splits of `check_cv(n_folds, y, classifier=…)`, in order."""
+    """The splits of an evaluation, in order; `splitters.splits_of` says which they are.
 
-    def __init__(self, data: TabularData, *, n_folds: int, classifier: bool) -> None:
+    Args:
+        key: tells the splits of one dataset from all others.
+    """
+
+    def __init__(
+        self, data: TabularData, spec: EvaluationSpec, *, classifier: bool, key: Hashable
+    ) -> None:
         self.data = data
-        splitter = check_cv(n_folds, data.target, classifier=classifier)
-        self._indices = list(splitter.split(data.features, data.target))
+        self._key = key
+        self._indices = splits_of(spec, data, classifier=classifier)
         self._kept: list[Fold] | None = None
         size = getattr(data.features, "nbytes", None)
-        if size is not None and size * n_folds <= _KEPT_FOLDS_BYTES:
+        if size is not None and size * len(self._indices) <= _KEPT_FOLDS_BYTES:
             self._kept = [self._take(index) for index in range(len(self._indices))]
 
     def __len__(self) -> int:
@@ -50,14 +74,22 @@ class Folds(Sequence[Fold]):
         """Gives one split's data."""
         return self._take(index) if self._kept is None else self._kept[index]
 
+    def train_rows(self, index: int) -> npt.NDArray[np.intp]:
+        """Gives the places of a split's training rows in the dataset, shape (n_rows,)."""
+        return self._indices[index][0]
+
     def _take(self, index: int) -> Fold:
         train, test = self._indices[index]
         features, target = self.data.features, self.data.target
+        weights = self.data.roles.get("weight")
         return Fold(
             train_features=_read_only(_safe_indexing(features, train)),
             train_target=_read_only(target[train]),
             test_features=_read_only(_safe_indexing(features, test)),
             test_target=_read_only(target[test]),
+            train_weights=None if weights is None else _read_only(weights[train]),
+            test_weights=None if weights is None else _read_only(weights[test]),
+            key=(self._key, index),
         )
 
 
@@ -66,7 +98,7 @@ class FoldStore:
 
     def __init__(self) -> None:
         self._datasets: dict[Path, TabularData] = {}
-        self._folds: dict[tuple[Path, int, bool], Folds] = {}
+        self._folds: dict[_FoldsKey, Folds] = {}
 
     def dataset(self, folder: Path) -> TabularData:
         """Opens a dataset; raises OSError or ValueError when its folder is gone or damaged."""
@@ -75,12 +107,19 @@ class FoldStore:
             self._datasets[folder] = read_folder(folder)
         return self._datasets[folder]
 
-    def folds(self, folder: Path, *, n_folds: int, classifier: bool) -> Folds:
+    def folds(self, folder: Path, spec: EvaluationSpec, *, classifier: bool) -> Folds:
         """Splits a dataset; raises ValueError when it cannot be split so."""
-        key = (folder, n_folds, classifier)
+        key = _FoldsKey(
+            folder=folder,
+            n_folds=spec.cv_folds,
+            splitter=spec.splitter,
+            # Folds that are not drawn are the same for every seed.
+            seed=0 if spec.splitter is None else spec.random_state,
+            classifier=classifier,
+        )
         if key not in self._folds:
             _make_room(self._folds, _KEPT_FOLDS)
-            self._folds[key] = Folds(self.dataset(folder), n_folds=n_folds, classifier=classifier)
+            self._folds[key] = Folds(self.dataset(folder), spec, classifier=classifier, key=key)
         return self._folds[key]
 
 

@@ -1,0 +1,71 @@
+"""Whether the parameters of a candidate are to blame for a fit that failed, or the data."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone, is_classifier
+from sklearn.utils import _safe_indexing
+
+from services.worker.adapters.evaluation.estimators import Estimator
+from services.worker.adapters.evaluation.folds import Fold
+
+_ROWS: Final = 64
+_REFUSALS: Final = (ValueError, TypeError, NotImplementedError)
+
+
+class Blame:
+    """Tells candidates that an estimator refuses from data that it cannot take.
+
+    scikit-learn refuses values that do not go together while it fits, by the exceptions it has for data too.
+    A fit on a few rows tells the two apart: the candidate fails there with the same words, and the
+    model run as it is does not.
+
+    Args:
+        own: the unfitted estimator of the model run as it is.
+    """
+
+    def __init__(self, own: Estimator) -> None:
+        self._own = own
+        self._own_fits: bool | None = None
+
+    def lies_with_parameters(self, error: Exception, candidate: Estimator, fold: Fold) -> bool:
+        """Whether a candidate failed by its parameters.
+
+        Args:
+            error: what its fit raised.
+            fold: of the run; its first rows, of a classifier those of each class, are fitted again.
+        """
+        if not isinstance(error, _REFUSALS):
+            return False
+        rows = _few(fold.train_target, classifier=is_classifier(self._own))
+        features, target = _safe_indexing(fold.train_features, rows), fold.train_target[rows]
+        again = _refusal(candidate, features, target)
+        if again is None or (type(again), str(again)) != (type(error), str(error)):
+            return False
+        if self._own_fits is None:
+            self._own_fits = _refusal(self._own, features, target) is None
+        return self._own_fits
+
+
+def _few(target: npt.NDArray[Any], *, classifier: bool) -> npt.NDArray[np.intp]:
+    """Gives the places of a few rows, ascending: of a classifier as many of every class."""
+    if not classifier:
+        return np.arange(min(_ROWS, len(target)))
+    classes = np.unique(target)
+    share = max(_ROWS // len(classes), 2)
+    return np.sort(np.concatenate([np.flatnonzero(target == each)[:share] for each in classes]))
+
+
+def _refusal(estimator: Estimator, features: Any, target: npt.NDArray[Any]) -> Exception | None:
+    with warnings.catch_warnings():
+        # So few rows converge badly, which nobody asked about.
+        warnings.simplefilter("ignore")
+        try:
+            clone(estimator).fit(features, target)
+        except Exception as error:  # noqa: BLE001 (what estimators raise is the answer)
+            return error
+    return None

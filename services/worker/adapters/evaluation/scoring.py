@@ -1,0 +1,55 @@
+"""Scorers by scikit-learn's names, told which of two classes is the positive one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from sklearn import metrics
+from sklearn.metrics import check_scoring, get_scorer, make_scorer
+
+from services.core.metrics import positive_label
+from services.worker.adapters.dataset_folder import TabularData
+
+Scorer: TypeAlias = Any  # scikit-learn has no public type for these
+
+# Scorers that depend on the positive class, with the arguments scikit-learn makes its own of.
+_OF_POSITIVE_CLASS: Final[Mapping[str, tuple[Any, Mapping[str, Any]]]] = MappingProxyType(
+    {
+        "f1": (metrics.f1_score, {"average": "binary"}),
+        "precision": (metrics.precision_score, {"average": "binary"}),
+        "recall": (metrics.recall_score, {"average": "binary"}),
+        "jaccard": (metrics.jaccard_score, {"average": "binary"}),
+        "average_precision": (
+            metrics.average_precision_score,
+            {"response_method": ("decision_function", "predict_proba")},
+        ),
+        "neg_brier_score": (
+            metrics.brier_score_loss,
+            {"greater_is_better": False, "response_method": "predict_proba"},
+        ),
+        "d2_brier_score": (metrics.d2_brier_score, {"response_method": "predict_proba"}),
+    }
+)
+
+
+def scorer_of(names: Sequence[str], estimator: Any, data: TabularData) -> Scorer:
+    """Makes one scorer of several: it asks the estimator once for what several metrics need.
+
+    Returns: a callable of estimator, features, target and, where weights are wanted, `sample_weight`,
+        which gives name → score.
+    """
+    return check_scoring(estimator, scoring={name: _scorer(name, data) for name in names})
+
+
+def _scorer(name: str, data: TabularData) -> Scorer:
+    if name in _OF_POSITIVE_CLASS:
+        labels = {str(each): each for each in np.unique(data.target)}
+        positive = labels.get(positive_label(tuple(labels), data.positive_label))
+        # What equals 1 is positive to scikit-learn's own scorers; text never does.
+        if len(labels) == 2 and positive is not None and positive != 1:
+            function, arguments = _OF_POSITIVE_CLASS[name]
+            return make_scorer(function, pos_label=positive, **arguments)
+    return get_scorer(name)
