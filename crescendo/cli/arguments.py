@@ -1,14 +1,15 @@
-"""What people type after an option → Python values: grids, parameters, steps."""
+"""What people type after an option → Python values: numbers, durations, parameters, steps."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from crescendo.client.model import Step
+from crescendo.client.model import Pruning, Splitter, Step
 from crescendo.client.values import GivenValue, Scalar
 
 _WORDS: dict[str, Scalar] = {
@@ -17,6 +18,10 @@ _WORDS: dict[str, Scalar] = {
     "true": True,
     "false": False,
 }
+_DURATION = re.compile(
+    r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?"
+)
+_UNIT_SECONDS = (86_400.0, 3_600.0, 60.0, 1.0)
 _INT = re.compile(r"[+-]?\d+")
 _OPENING, _CLOSING = "([", ")]"
 
@@ -53,33 +58,6 @@ def parse_values(text: str) -> list[GivenValue]:
     return [parse_value(part) for part in split_commas(text)]
 
 
-def parse_grid(grid: str | None, parameters: Sequence[str]) -> dict[str, list[GivenValue]]:
-    """Joins a grid's JSON (inline or a file) and `name=v1,v2` arguments, which win.
-
-    Raises:
-        BadArgument: the text, the file or one of the arguments cannot be understood.
-    """
-    joined = {} if grid is None else _grid_of(read_json(grid), "the grid")
-    for each in parameters:
-        name, values = split_assignment(each, example="max_depth=5,10,20,null")
-        joined[name] = parse_values(values)
-    return joined
-
-
-def parse_grids(grids: str | None) -> dict[str, dict[str, list[GivenValue]]]:
-    """Reads a JSON object of grids by model type or model run id.
-
-    Raises:
-        BadArgument: the text or the file cannot be understood.
-    """
-    if grids is None:
-        return {}
-    content = read_json(grids)
-    if not isinstance(content, dict):
-        raise BadArgument('must be a JSON object such as {"svm_classifier": {"C": [1, 10]}}')
-    return {key: _grid_of(value, f"the grid of {key}") for key, value in content.items()}
-
-
 def parse_parameters(arguments: Sequence[str]) -> dict[str, GivenValue]:
     """Reads `name=value` arguments.
 
@@ -88,6 +66,32 @@ def parse_parameters(arguments: Sequence[str]) -> dict[str, GivenValue]:
     """
     pairs = (split_assignment(each, example="n_estimators=100") for each in arguments)
     return {name: parse_value(value) for name, value in pairs}
+
+
+def parse_point(text: str) -> dict[str, GivenValue]:
+    """Reads one point: `name=value,name=value`.
+
+    Raises:
+        BadArgument: the text cannot be understood.
+    """
+    return parse_parameters(split_commas(text))
+
+
+def parse_duration(text: str) -> float:
+    """Reads a time span: `90`, `90s`, `10m`, `1h30m`, `2d`. Returns: seconds.
+
+    Raises:
+        BadArgument: it is none.
+    """
+    stripped = text.strip().lower()
+    match = _DURATION.fullmatch(stripped)
+    if match is None or not stripped:
+        raise BadArgument(f"{text!r} is no time span; write 90, 90s, 10m, 1h30m or 2d")
+    return sum(
+        float(part) * seconds
+        for part, seconds in zip(match.groups(), _UNIT_SECONDS, strict=True)
+        if part is not None
+    )
 
 
 def parse_step(text: str) -> Step:
@@ -111,14 +115,62 @@ def parse_step(text: str) -> Step:
     )
 
 
+def parse_splitter(text: str | None) -> Splitter | None:
+    """Reads `TYPE[:setting=value,…]`; None stays None.
+
+    Raises:
+        BadArgument: the text cannot be understood, or there is no such setting.
+    """
+    if text is None:
+        return None
+    known = {each.name: str(each.type) for each in fields(Splitter) if each.name != "type"}
+    kind, settings = _parse_settings(text, known, noun="splitter", example="k_fold:shuffle=true")
+    return Splitter(type=kind, **settings)
+
+
+def parse_pruning(text: str | None) -> Pruning | None:
+    """Reads `RULE[:figure=value,…]`; None stays None.
+
+    Raises:
+        BadArgument: the text cannot be understood, or there is no such figure.
+    """
+    if text is None:
+        return None
+    known = {
+        each.name: str(each.type)
+        for each in fields(Pruning)
+        if each.name not in ("rule", "max_steps")
+    }
+    rule, figures = _parse_settings(
+        text, known, noun="pruning rule", example="asha:reduction_factor=3,grace_period=1"
+    )
+    return Pruning(rule=rule, **figures)
+
+
+def _parse_settings(
+    text: str, known: Mapping[str, str], *, noun: str, example: str
+) -> tuple[str, dict[str, Any]]:
+    """Reads `NAME[:setting=value,…]`, whose settings are known by name, with their types."""
+    kind, _, tail = text.partition(":")
+    if not kind.strip():
+        raise BadArgument(f"{text!r} names no {noun}; write for example {example}")
+    settings: dict[str, Any] = {}
+    for part in split_commas(tail) if tail else []:
+        name, value = split_assignment(part, example=example)
+        if name not in known:
+            raise BadArgument(f"{name!r} is no setting of a {noun}; known: {', '.join(known)}")
+        settings[name] = _setting(name, parse_value(value), known[name])
+    return kind.strip(), settings
+
+
 def read_json(text: str) -> Any:
-    """Reads JSON given inline (it starts with a brace) or as a file's path.
+    """Reads JSON given inline (it starts with a brace or a bracket) or as a file's path.
 
     Raises:
         BadArgument: there is no such file, or it is not JSON.
     """
     content, origin = text, "the JSON given"
-    if not text.lstrip().startswith("{"):
+    if not text.lstrip().startswith(("{", "[")):
         try:
             content, origin = Path(text).read_text(encoding="utf-8"), text
         except OSError as error:
@@ -189,15 +241,12 @@ def _step_parameter(text: str) -> tuple[str, Any]:
     return name, parse_value(value)
 
 
-def _grid_of(content: Any, what: str) -> dict[str, list[GivenValue]]:
-    if not isinstance(content, dict) or not all(
-        isinstance(values, list) for values in content.values()
-    ):
-        raise BadArgument(
-            f"{what} must be a JSON object of lists, such as"
-            ' {"C": [0.1, 1, 10], "kernel": ["rbf"]}'
-        )
-    return {
-        name: [tuple(value) if isinstance(value, list) else value for value in values]
-        for name, values in content.items()
-    }
+def _setting(name: str, value: GivenValue, kind: str) -> GivenValue:
+    """Takes a setting when it is of the kind its annotation says."""
+    wanted = {"bool": bool, "int": int, "float": float, "str": str}[kind.partition(" ")[0]]
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}
+        raise BadArgument(f"{name}={value} must be {words[wanted]}")
+    return value

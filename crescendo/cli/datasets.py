@@ -9,6 +9,7 @@ import typer
 
 from crescendo.cli import options, output
 from crescendo.cli.views import catalogue
+from crescendo.client.model import DatasetRoles
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", help="Datasets: list, show, upload, delete."
@@ -71,12 +72,61 @@ def upload(
             "--task", help="classification or regression; read from the target by default."
         ),
     ] = None,
+    group: Annotated[
+        str,
+        typer.Option(
+            "--group",
+            metavar="COLUMN",
+            help="Groups of rows, for splits that keep them together.",
+            show_default=False,
+        ),
+    ] = "",
+    time: Annotated[
+        str,
+        typer.Option(
+            "--time",
+            metavar="COLUMN",
+            help="Order of the rows, for splits in time.",
+            show_default=False,
+        ),
+    ] = "",
+    weight: Annotated[
+        str,
+        typer.Option(
+            "--weight", metavar="COLUMN", help="Weights of the rows, for fits.", show_default=False
+        ),
+    ] = "",
+    fold: Annotated[
+        str,
+        typer.Option(
+            "--fold",
+            metavar="COLUMN",
+            help="Test fold of each row, from 0; -1 is never tested.",
+            show_default=False,
+        ),
+    ] = "",
+    positive: Annotated[
+        str,
+        typer.Option(
+            "--positive",
+            metavar="LABEL",
+            help="The class that f1, recall and the like are about.",
+            show_default=False,
+        ),
+    ] = "",
     as_json: options.JsonOption = False,
     store: options.StoreOption = None,
 ) -> None:
     """Upload a table; it never changes after."""
+    roles = DatasetRoles(
+        group_column=group,
+        time_column=time,
+        weight_column=weight,
+        fold_column=fold,
+        positive_label=positive,
+    )
     with options.client(None, store) as client:
-        made = client.upload_dataset(file, target=target, name=name, task=task)
+        made = client.upload_dataset(file, target=target, name=name, task=task, roles=roles)
     if as_json:
         output.print_json(made)
     else:

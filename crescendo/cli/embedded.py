@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -34,17 +34,21 @@ class Local:
     ours: bool
 
 
-def check_installed() -> None:
+def check_installed(*, needed: Sequence[str] = _NEEDED, extra: str = "embedded") -> None:
     """Checks that the services are there to be started.
+
+    Args:
+        needed: packages, some of which only the services have.
+        extra: what brings them.
 
     Raises:
         CrescendoError: only the client is installed.
     """
     # The services come with every install; what they need does not.
-    if any(importlib.util.find_spec(name) is None for name in _NEEDED):
+    if any(importlib.util.find_spec(name) is None for name in needed):
         raise CrescendoError(
             "only the client is installed here; for the services too:"
-            " pip install 'crescendo-tuning[embedded]'",
+            f" pip install 'crescendo-tuning[{extra}]'",
             reason="SERVICES_NOT_INSTALLED",
         )
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from crescendo.cli import output
 from crescendo.cli.views import live as live_view
-from crescendo.cli.views import results
+from crescendo.cli.views import overview, pruning, results
 from crescendo.cli.views.plain import PlainLines
 from crescendo.client.events import OrchestrationChanged, Snapshot, WatchItem
 from crescendo.client.library import Crescendo
@@ -82,7 +82,10 @@ def print_result(console: Console, client: Crescendo, orchestration_id: str) -> 
     if whole.best is not None:
         console.print(results.best(client.best(orchestration_id, so_far=True)))
     if whole.state != "completed":
-        console.print(results.status(whole))
+        console.print(overview.status(whole))
+    elif stopped := pruning.asked(whole):
+        console.print()
+        console.print(f"Pruning: {stopped}.")
 
 
 def print_way_back(console: Console, orchestration_id: str) -> None:
@@ -95,7 +98,7 @@ def print_way_back(console: Console, orchestration_id: str) -> None:
 def _follow_as_json(client: Crescendo, orchestration_id: str) -> str:
     state = ""
     try:
-        for item in client.watch(orchestration_id):
+        for item in client.watch(orchestration_id, restart=True):
             output.print_json_line(output.watch_item(item))
             state = _state_after(item, state)
     except KeyboardInterrupt:
@@ -118,12 +121,13 @@ def _follow_in_lines(console: Console, client: Crescendo, orchestration_id: str)
     def interrupted(interruption: Interruption) -> None:
         say(f"connection lost ({interruption.error.message}); trying again")
 
-    for item in client.watch(orchestration_id, on_interruption=interrupted):
-        if lines is None:
-            if not isinstance(item, Snapshot):
-                continue
+    for item in client.watch(orchestration_id, restart=True, on_interruption=interrupted):
+        if isinstance(item, Snapshot):
+            # The first one, or a new start after a restore: what was known before is void.
             lines = PlainLines(Progress.of(item))
             fresh = lines.opening()
+        elif lines is None:
+            continue
         else:
             lines.progress.apply(item)
             fresh = lines.lines(item)
@@ -153,7 +157,9 @@ class _Screen:
             refresh_per_second=_REFRESHES_PER_SECOND,
             vertical_overflow="crop",
         ) as live:
-            for item in client.watch(orchestration_id, on_interruption=self._interrupted):
+            for item in client.watch(
+                orchestration_id, restart=True, on_interruption=self._interrupted
+            ):
                 self._take(item)
             live.refresh()
         return _state_of(self._progress)

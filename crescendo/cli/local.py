@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from crescendo.cli import embedded, following, output, wording
-from crescendo.cli.views import results
+from crescendo.cli.views import overview, results
 from crescendo.client.addresses import data_dir, local_addresses
 from crescendo.client.errors import CrescendoError
 from crescendo.client.library import Crescendo
@@ -156,7 +156,7 @@ def _conclude(
 ) -> None:
     whole = client.status(orchestration_id)
     if whole.best is None:
-        console.print(results.status(whole))
+        console.print(overview.status(whole))
         return
     for refinement in client.refinements(orchestration_id):
         console.print()

@@ -10,8 +10,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from crescendo.cli import datasets, local, models, output, reading, search, steering
+from crescendo.cli import (
+    datasets,
+    local,
+    models,
+    output,
+    reading,
+    replaying,
+    steering,
+    trials,
+)
 from crescendo.cli.following import DETACHED, FAILED, USAGE, Detached, print_way_back
+from crescendo.cli.search import commands as search
 from crescendo.client.errors import (
     AlreadyExists,
     CrescendoError,
@@ -43,8 +53,19 @@ _HERE, _RUN, _READ, _STEER, _KEEP = (
 # As the help lists them: groups would come behind all plain commands otherwise.
 _ORDER = (
     *("demo", "up", "search"),
-    *("watch", "status", "best", "trials", "refinements", "list"),
-    *("pause", "resume", "trigger", "cancel"),
+    *(
+        "watch",
+        "status",
+        "best",
+        "trials",
+        "trial",
+        "compare-trials",
+        "refinements",
+        "history",
+        "replay",
+        "list",
+    ),
+    *("pause", "resume", "trigger", "extend", "cancel"),
     *("datasets", "models"),
 )
 
@@ -72,11 +93,16 @@ app.command("watch", rich_help_panel=_READ)(reading.watch)
 app.command("status", rich_help_panel=_READ)(reading.status)
 app.command("best", rich_help_panel=_READ)(reading.best)
 app.command("trials", rich_help_panel=_READ)(reading.trials)
+app.command("trial", rich_help_panel=_READ)(trials.trial)
+app.command("compare-trials", rich_help_panel=_READ, epilog=trials.EXAMPLES)(trials.compare_trials)
 app.command("refinements", rich_help_panel=_READ)(reading.refinements)
+app.command("history", rich_help_panel=_READ)(reading.history)
+app.command("replay", rich_help_panel=_READ)(replaying.replay)
 app.command("list", rich_help_panel=_READ)(reading.list_orchestrations)
 app.command("pause", rich_help_panel=_STEER)(steering.pause)
 app.command("resume", rich_help_panel=_STEER)(steering.resume)
 app.command("trigger", rich_help_panel=_STEER)(steering.trigger)
+app.command("extend", rich_help_panel=_STEER, epilog=steering.EXTEND_EXAMPLES)(steering.extend)
 app.command("cancel", rich_help_panel=_STEER)(steering.cancel)
 app.add_typer(datasets.app, name="datasets", rich_help_panel=_KEEP)
 app.add_typer(models.app, name="models", rich_help_panel=_KEEP)
@@ -126,8 +152,10 @@ def _report(error: CrescendoError) -> None:
         )
         for violation in error.violations:
             console.print(f"  {violation}")
-        return
-    console.print(f"error: {error.message}")
+    else:
+        console.print(f"error: {error.message}")
+    if error.request_id:
+        console.print(f"  request id: {error.request_id}")
     if isinstance(error, Unavailable) and error.reason in ("UNREACHABLE", "NO_ANSWER"):
         console.print(
             "  Start one on this machine with: crescendo up\n"

@@ -23,6 +23,11 @@ _CREATE = r"""Example:
         --step standard_scaler --fixed kernel=rbf"""
 
 
+_TYPES = """Example:
+
+    crescendo models types xgboost_classifier"""
+
+
 @app.command("create", epilog=_CREATE)
 def create(
     *,
@@ -100,3 +105,29 @@ def show(
         output.print_json(shown)
     else:
         output.out().print(catalogue.model_run(shown))
+
+
+@app.command("types", epilog=_TYPES)
+def types(
+    *,
+    model_type: Annotated[
+        str, typer.Argument(metavar="TYPE", help="Show one type's grid and preset spaces.")
+    ] = "",
+    as_json: options.JsonOption = False,
+    store: options.StoreOption = None,
+) -> None:
+    """List the model types, or show what is searched of one by default and by --space-type."""
+    with options.client(None, store) as client:
+        listed = client.model_types()
+    known = [each.model_type for each in listed]
+    if model_type and model_type not in known:
+        raise typer.BadParameter(
+            f"{model_type!r} is not one of {', '.join(known)}", param_hint="TYPE"
+        )
+    chosen = [each for each in listed if model_type in ("", each.model_type)]
+    if as_json:
+        output.print_json(chosen)
+    elif model_type:
+        output.out().print(catalogue.model_type(chosen[0]))
+    else:
+        output.out().print(catalogue.model_types(chosen))

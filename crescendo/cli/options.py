@@ -10,6 +10,7 @@ from crescendo.client.library import Crescendo
 
 CONNECTION_PANEL = "Connection"
 SEARCH_PANEL = "Search"
+BUDGET_PANEL = "Budget and workers"
 MODEL_PANEL = "Model (instead of a model run)"
 
 CoordinatorOption: TypeAlias = Annotated[
@@ -113,8 +114,59 @@ GridOption: TypeAlias = Annotated[
     typer.Option(
         "--grid",
         metavar="FILE|JSON",
-        help="The whole grid, such as '{\"C\": [0.1, 1, 10]}'; --param adds to it.",
+        help="The whole grid, such as '{\"C\": [0.1, 1, 10]}', or a list of grids that are searched"
+        " together, as GridSearchCV takes one; --param adds to it.",
         rich_help_panel=SEARCH_PANEL,
+    ),
+]
+DistributionOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--distribution",
+        "-d",
+        metavar="NAME=DISTRIBUTION",
+        help="A range to search, such as 'C=loguniform(0.01,100)'; uniform, loguniform, quniform,"
+        " randint (upper excluded) or choice; repeatable.",
+        rich_help_panel=SEARCH_PANEL,
+    ),
+]
+SpaceOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="FILE|JSON",
+        help="The typed search space, the JSON form of tuning.v1.SearchSpace; instead of --param,"
+        " --grid and --distribution.",
+        rich_help_panel=SEARCH_PANEL,
+    ),
+]
+ResolutionOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--grid-resolution",
+        metavar="N",
+        help="Values a grid search tries of each range without a step, 5.",
+        rich_help_panel=SEARCH_PANEL,
+    ),
+]
+SpaceTypeOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--space-type",
+        metavar="SIZE",
+        help="Search a preset space of the model type: conservative, default or aggressive; else its"
+        " default grid.",
+        rich_help_panel=SEARCH_PANEL,
+    ),
+]
+ConfigTypeOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--config-type",
+        metavar="SIZE",
+        help="Trials and time where they are not given: conservative (5, 10m), default (50, 1h) or"
+        " aggressive (100, 2h).",
+        rich_help_panel=BUDGET_PANEL,
     ),
 ]
 MethodOption: TypeAlias = Annotated[
@@ -122,7 +174,7 @@ MethodOption: TypeAlias = Annotated[
     typer.Option(
         "--method",
         metavar="METHOD",
-        help="grid_search (default), random_search or bayesian.",
+        help="grid_search (default), random_search, sobol, bayesian, bayesian_skopt, tpe or local.",
         rich_help_panel=SEARCH_PANEL,
     ),
 ]
@@ -131,7 +183,7 @@ TrialsOption: TypeAlias = Annotated[
     typer.Option(
         "--trials",
         metavar="N",
-        help="Trials per model for random_search and bayesian, 20.",
+        help="Trials per model, 20; grid_search runs every point.",
         rich_help_panel=SEARCH_PANEL,
     ),
 ]
@@ -148,6 +200,26 @@ FoldsOption: TypeAlias = Annotated[
     int | None,
     typer.Option(
         "--folds", metavar="N", help="Cross-validation folds, 5.", rich_help_panel=SEARCH_PANEL
+    ),
+]
+SplitterOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--splitter",
+        metavar="SPLITTER",
+        help="How rows are split, such as k_fold:shuffle=true, repeated_stratified_k_fold:n_repeats=3 or"
+        " time_series_split:gap=10 (TYPE\\[:setting=value,…]); stratified folds for classes and"
+        " plain ones else, not shuffled.",
+        rich_help_panel=SEARCH_PANEL,
+    ),
+]
+WeightedScoringOption: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--weighted-scoring/--unweighted-scoring",
+        help="Give the dataset's weights to the metrics too; unweighted.",
+        rich_help_panel=SEARCH_PANEL,
+        show_default=False,
     ),
 ]
 SeedOption: TypeAlias = Annotated[
@@ -173,7 +245,28 @@ StudyOption: TypeAlias = Annotated[
     typer.Option(
         "--name",
         metavar="STUDY",
-        help="Name the study; starting it again under its name returns it.",
+        help="Name the study; started again under its name it is returned, with more --trials,"
+        " --bayesian or a larger budget it goes on.",
+        rich_help_panel=SEARCH_PANEL,
+    ),
+]
+PruneOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--prune",
+        metavar="RULE",
+        help="Stop trials early: lossless (those that cannot be among the best any more), or by a guess that may"
+        " stop the best: median, asha (asha:reduction_factor=3) or racing (racing:level=0.01); asha and median"
+        " also by step_kind=training_size or step_kind=boosting_round. Off.",
+        rich_help_panel=SEARCH_PANEL,
+    ),
+]
+KeepOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--keep",
+        metavar="N",
+        help="With --prune lossless: how many of the best must come out as without it; 1.",
         rich_help_panel=SEARCH_PANEL,
     ),
 ]

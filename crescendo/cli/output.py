@@ -45,11 +45,13 @@ def watch_item(item: WatchItem) -> dict[str, Any]:
         return {
             "type": "snapshot",
             "sequence": item.sequence,
+            "epoch": item.epoch,
             "orchestration": plain(item.orchestration),
         }
     return {
         "type": _snake(type(item.change).__name__),
         "sequence": item.sequence,
+        "epoch": item.epoch,
         "occurred_at": plain(item.occurred_at),
         **_payload(item),
     }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from crescendo.cli import following, options, output
-from crescendo.cli.views import results
+from crescendo.cli.views import overview, results
 from crescendo.client.errors import WrongState
 from crescendo.client.events import OrchestrationChanged, Snapshot
 
@@ -25,6 +25,14 @@ def watch(
             show_default=False,
         ),
     ] = None,
+    epoch: Annotated[
+        str | None,
+        typer.Option(
+            "--epoch",
+            help="With --after: the epoch that came with the number; refused when it is another one now.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each snapshot and event as one line of JSON.")
     ] = False,
@@ -33,11 +41,13 @@ def watch(
     """Follow an orchestration until it ends; Ctrl-C leaves it running."""
     if after is not None and not as_json:
         raise typer.BadParameter("works with --json only", param_hint="--after")
+    if epoch is not None and after is None:
+        raise typer.BadParameter("works with --after only", param_hint="--epoch")
     with options.client(None, store) as client:
         if after is None:
             raise typer.Exit(following.follow(client, orchestration_id, as_json=as_json))
         state = ""
-        for item in client.watch(orchestration_id, after):
+        for item in client.watch(orchestration_id, after, epoch=epoch):
             output.print_json_line(output.watch_item(item))
             if isinstance(item, Snapshot) or not isinstance(item.change, OrchestrationChanged):
                 continue
@@ -57,7 +67,7 @@ def status(
     if as_json:
         output.print_json(whole)
     else:
-        output.out().print(results.status(whole))
+        output.out().print(overview.status(whole))
 
 
 def best(
@@ -149,6 +159,23 @@ def refinements(
         console.print()
 
 
+def history(
+    *,
+    orchestration_id: options.OrchestrationArgument,
+    as_json: options.JsonOption = False,
+    store: options.StoreOption = None,
+) -> None:
+    """Show how each stage went: its best score step by step, and what one more trial may bring."""
+    with options.client(None, store) as client:
+        found = client.history(orchestration_id)
+    if as_json:
+        output.print_json(found)
+        return
+    for each in found:
+        output.out().print(results.history(each))
+        output.out().print()
+
+
 def list_orchestrations(
     *,
     state: Annotated[
@@ -177,6 +204,6 @@ def list_orchestrations(
     if as_json:
         output.print_json(listed)
     elif listed:
-        output.out().print(results.orchestrations(listed))
+        output.out().print(overview.orchestrations(listed))
     else:
         output.out().print("None yet. Start one with: crescendo search progressive --help")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import typer
 
 from crescendo.cli import arguments
 from crescendo.client.library import Crescendo
-from crescendo.client.model import Step
+from crescendo.client.model import DatasetRoles, Step
 
 ResultT = TypeVar("ResultT")
 
@@ -26,6 +26,7 @@ class ModelChoice:
     fixed: Sequence[str] = ()
     steps: Sequence[str] = ()
     experiment: str | None
+    roles: DatasetRoles | None = None
 
     def model_run_id(self, client: Crescendo, model_run: str | None) -> str:
         """Gives the model run that was named, or makes one of dataset and model."""
@@ -39,11 +40,19 @@ class ModelChoice:
             )
         return next(iter(self._made(client, self.dataset)))
 
-    def compared_model_runs(self, client: Crescendo, model_runs: Sequence[str]) -> dict[str, str]:
-        """Gives model runs' ids with their model types, empty where only the id is known."""
+    def compared_model_runs(
+        self, client: Crescendo, model_runs: Sequence[str], named: Iterable[str] = ()
+    ) -> dict[str, str]:
+        """Gives model runs' ids with their model types, empty where nobody asks for those.
+
+        Args:
+            named: what spaces are given for: ids, or model types.
+        """
         if model_runs:
             self._refuse_beside("model runs")
-            return dict.fromkeys(model_runs, "")
+            if set(named) <= set(model_runs):
+                return dict.fromkeys(model_runs, "")
+            return {each: client.model_run(each).model_type for each in model_runs}
         if self.dataset is None or not self.models:
             raise typer.BadParameter(
                 "give model runs' ids, or --dataset and several --model, such as --dataset"
@@ -55,7 +64,7 @@ class ModelChoice:
         # Everything typed is understood before anything is made.
         fixed = parsed("--fixed", lambda: arguments.parse_parameters(self.fixed))
         steps = parse_steps(self.steps)
-        dataset_id = find_dataset(client, dataset, self.target)
+        dataset_id = find_dataset(client, dataset, self.target, self.roles)
         made = [
             client.create_model_run(
                 dataset_id, each, fixed=fixed, steps=steps, experiment=self.experiment
@@ -74,6 +83,7 @@ class ModelChoice:
                 ("--fixed", self.fixed),
                 ("--step", self.steps),
                 ("--experiment", self.experiment),
+                *_role_options(self.roles),
             )
             if value
         ]
@@ -86,13 +96,17 @@ def parse_steps(steps: Sequence[str]) -> list[Step]:
     return parsed("--step", lambda: [arguments.parse_step(each) for each in steps])
 
 
-def find_dataset(client: Crescendo, dataset: str, target: str | None) -> str:
+def find_dataset(
+    client: Crescendo, dataset: str, target: str | None, roles: DatasetRoles | None = None
+) -> str:
     """Gives a dataset's id, uploading it where a file was named."""
     path = Path(dataset)
     if not path.is_file():
-        if target is not None:
+        of_files = [name for name, value in (("--target", target), *_role_options(roles)) if value]
+        if of_files:
             raise typer.BadParameter(
-                f"there is no file {dataset!r} to upload; --target is for files",
+                f"there is no file {dataset!r} to upload; {', '.join(of_files)}"
+                f" {'is' if len(of_files) == 1 else 'are'} for files",
                 param_hint="--dataset",
             )
         return dataset
@@ -101,7 +115,13 @@ def find_dataset(client: Crescendo, dataset: str, target: str | None) -> str:
             f"{dataset} is a file: say which column to predict with --target COLUMN",
             param_hint="--target",
         )
-    return client.upload_dataset(path, target=target).dataset_id
+    return client.upload_dataset(path, target=target, roles=roles).dataset_id
+
+
+def _role_options(roles: DatasetRoles | None) -> list[tuple[str, str]]:
+    """Gives what was typed of roles with their options."""
+    given = asdict(roles) if roles is not None else {}
+    return [(f"--{name.replace('_', '-')}", value) for name, value in given.items()]
 
 
 def parsed(option: str, parse: Callable[[], ResultT]) -> ResultT:

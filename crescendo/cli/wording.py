@@ -77,12 +77,23 @@ def parameters(given: Mapping[str, Value]) -> str:
 
 def space(parameter: SpaceParameter) -> str:
     """Gives what one parameter of a space allows."""
-    beside = [value(each) for each in parameter.values]
-    if parameter.low is None or parameter.high is None:
-        return ", ".join(beside)
-    scale = " (log)" if parameter.log else ""
-    reach = f"{value(parameter.low)} … {value(parameter.high)}{scale}"
-    return ", ".join([reach, *beside])
+    shown = [value(each) for each in parameter.values]
+    if parameter.low is not None and parameter.high is not None:
+        scale = " (log)" if parameter.log else ""
+        shown.insert(0, f"{value(parameter.low)} … {value(parameter.high)}{scale}")
+    text = ", ".join(shown)
+    if not parameter.conditions:
+        return text
+    held = (
+        f"{each.parent} {' or '.join(value(one) for one in each.values)}"
+        for each in parameter.conditions
+    )
+    return f"{text}; with {' and '.join(held)}"
+
+
+def reason(name: str) -> str:
+    """Gives a reason such as BUDGET_SPENT in words."""
+    return name.replace("_", " ").lower()
 
 
 def method(name: str) -> str:

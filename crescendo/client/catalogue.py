@@ -12,7 +12,7 @@ import grpc
 
 from crescendo.client import decoding
 from crescendo.client.connection import PAGE_SIZE, Connection, pages
-from crescendo.client.model import Dataset, ModelRun, Step
+from crescendo.client.model import Dataset, DatasetRoles, ModelRun, ModelType, Step
 from crescendo.client.requests import optional_fields, step_to_proto, upload_parts
 from crescendo.client.values import Parameters, json_value
 from tuning.v1 import dataset_service_pb2 as dataset_rpc
@@ -29,6 +29,7 @@ class Catalogue(Connection):
         target: str,
         name: str | None = None,
         task: str | None = None,
+        roles: DatasetRoles | None = None,
     ) -> Dataset:
         """Uploads a CSV or Parquet file.
 
@@ -37,12 +38,15 @@ class Catalogue(Connection):
             target: the column to predict.
             name: for people; the file's name when absent.
             task: `classification` or `regression`; read from the target when absent.
+            roles: columns that are no features but groups, times, weights or folds.
         """
         if isinstance(source, str | os.PathLike):
             path = Path(source)
             with path.open("rb") as file:
-                return self.upload_dataset(file, target=target, name=name or path.stem, task=task)
-        parts = upload_parts(source, target=target, name=name or "dataset", task=task)
+                return self.upload_dataset(
+                    file, target=target, name=name or path.stem, task=task, roles=roles
+                )
+        parts = upload_parts(source, target=target, name=name or "dataset", task=task, roles=roles)
         try:
             # No deadline: how long it takes depends on the file; a dead server breaks the stream.
             response = self._datasets.UploadDataset(parts)
@@ -115,3 +119,8 @@ class Catalogue(Connection):
             return map(decoding.model_run, answer.model_runs), answer.next_page_token
 
         return pages(page)
+
+    def model_types(self) -> list[ModelType]:
+        """Lists what can be tuned, by name, with its default grid and its preset spaces."""
+        answer = self._store.call(self._models.ListModelTypes, model_rpc.ListModelTypesRequest())
+        return [decoding.model_type(each) for each in answer.model_types]

@@ -7,10 +7,12 @@ from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 _DETAILS_KEY = "grpc-status-details-bin"
+# Names a call in the services' logs and in the events it brings about.
+REQUEST_ID_KEY = "x-request-id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,8 @@ class CrescendoError(Exception):
         reason: a constant such as NOT_FOUND, for programs.
         metadata: the dynamic parts of the message.
         violations: everything wrong with the request; empty unless this is InvalidRequest.
+        request_id: the call's name in the services' logs; empty for what no service was asked.
+        retry_seconds: how long the service asks to wait before the next attempt; None when it does not say.
     """
 
     def __init__(
@@ -41,12 +45,19 @@ class CrescendoError(Exception):
         reason: str = "",
         metadata: dict[str, str] | None = None,
         violations: tuple[Violation, ...] = (),
+        request_id: str = "",
+        retry_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.reason = reason
         self.metadata = metadata or {}
         self.violations = violations
+        self.request_id = request_id
+        self.retry_seconds = retry_seconds
+
+    def __str__(self) -> str:
+        return f"{self.message} [request {self.request_id}]" if self.request_id else self.message
 
 
 class InvalidRequest(CrescendoError):
@@ -77,8 +88,23 @@ class Unavailable(CrescendoError):
     """The service does not answer; the message says where it was looked for."""
 
 
+class EpochChanged(Conflict):
+    """The database was restored and may have lost events: numbers seen before mean other events now.
+
+    Forget what was seen, and watch again from a snapshot.
+    """
+
+
 class CursorOutOfRange(CrescendoError):
-    """A watch cannot go on from the sequence number it was given."""
+    """A watch cannot go on from the sequence number it was given: watch again from a snapshot."""
+
+
+class CursorExpired(CursorOutOfRange):
+    """The events after the sequence number were removed, long after the orchestration's end."""
+
+
+class CursorAhead(CursorOutOfRange):
+    """The log ends before the sequence number."""
 
 
 class WatchGap(CrescendoError):
@@ -97,13 +123,23 @@ _KINDS: dict[grpc.StatusCode, type[CrescendoError]] = {
     grpc.StatusCode.OUT_OF_RANGE: CursorOutOfRange,
 }
 
+# Where the kind says less than the reason.
+_REASONS: dict[str, type[CrescendoError]] = {
+    "EPOCH_CHANGED": EpochChanged,
+    "CURSOR_EXPIRED": CursorExpired,
+    "CURSOR_AHEAD": CursorAhead,
+}
 
-def decode_error(error: grpc.RpcError, *, service: str, address: str) -> CrescendoError:
+
+def decode_error(
+    error: grpc.RpcError, *, service: str, address: str, request_id: str = ""
+) -> CrescendoError:
     """Makes a CrescendoError from what gRPC raised, with the details of google.rpc.Status.
 
     Args:
         service: who was called, such as "coordinator"; named when nobody answers.
         address: where it was looked for.
+        request_id: what the call was named; what the service says it was named counts more.
     """
     call: Any = error
     code: grpc.StatusCode = call.code()
@@ -111,19 +147,28 @@ def decode_error(error: grpc.RpcError, *, service: str, address: str) -> Crescen
     reason = ""
     metadata: dict[str, str] = {}
     violations: tuple[Violation, ...] = ()
+    retry_seconds: float | None = None
     status = _status_of(call)
     for detail in status.details if status is not None else ():
         reason, metadata = _error_info(detail) or (reason, metadata)
         violations = _violations(detail) or violations
+        retry_seconds = _retry_seconds(detail) if retry_seconds is None else retry_seconds
     if code is grpc.StatusCode.INVALID_ARGUMENT:
         violations = violations or (Violation(field="", description=text),)
     if code is grpc.StatusCode.UNAVAILABLE and not reason:
         # The transport's own text ("failed to connect to all addresses…") helps nobody.
         reason, text = "UNREACHABLE", f"the {service} does not answer at {address}"
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED and not reason:
         reason, text = "NO_ANSWER", f"the {service} at {address} did not answer in time"
-    kind = _KINDS.get(code, CrescendoError)
-    return kind(text, reason=reason or code.name, metadata=metadata, violations=violations)
+    kind = _REASONS.get(reason, _KINDS.get(code, CrescendoError))
+    return kind(
+        text,
+        reason=reason or code.name,
+        metadata=metadata,
+        violations=violations,
+        request_id=_request_id_of(call) or request_id,
+        retry_seconds=retry_seconds,
+    )
 
 
 def _status_of(call: Any) -> Status | None:
@@ -134,9 +179,21 @@ def _status_of(call: Any) -> Status | None:
     return None
 
 
+def _request_id_of(call: Any) -> str:
+    for key, value in call.trailing_metadata() or ():
+        if key == REQUEST_ID_KEY and isinstance(value, str):
+            return value
+    return ""
+
+
 def _error_info(detail: AnyMessage) -> tuple[str, dict[str, str]] | None:
     info = ErrorInfo()
     return (info.reason, dict(info.metadata)) if detail.Unpack(info) else None
+
+
+def _retry_seconds(detail: AnyMessage) -> float | None:
+    info = RetryInfo()
+    return info.retry_delay.ToNanoseconds() / 1e9 if detail.Unpack(info) else None
 
 
 def _violations(detail: AnyMessage) -> tuple[Violation, ...]:

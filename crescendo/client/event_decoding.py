@@ -29,16 +29,18 @@ def snapshot(message: run_pb.Snapshot) -> Snapshot:
     return Snapshot(
         sequence=message.orchestration.last_sequence,
         orchestration=decoding.orchestration(message.orchestration),
+        epoch=message.epoch,
     )
 
 
-def event(message: event_pb.Event) -> Event:
-    """Decodes an event."""
+def event(message: event_pb.Event, epoch: str = "") -> Event:
+    """Decodes an event of a page with this epoch."""
     return Event(
         orchestration_id=message.orchestration_id,
         sequence=message.sequence,
         occurred_at=decoding.timestamp(message.occurred_at),
         change=_change(message),
+        epoch=epoch,
     )
 
 
@@ -133,4 +135,5 @@ def _finished(message: event_pb.TrialFinished) -> TrialFinished:
         failure=decoding.failure(message.failure) if message.HasField("failure") else None,
         tuning_run_id=message.tuning_run_id,
         duration_seconds=message.duration_seconds,
+        train_scores=tuple(message.train_scores),
     )

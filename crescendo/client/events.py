@@ -11,10 +11,15 @@ from crescendo.client.model import Best, Failure, Orchestration, Refinement, Sta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Where a watch without a cursor starts: everything as it stands at `sequence`."""
+    """Where a watch without a cursor starts: everything as it stands at `sequence`.
+
+    `epoch` names the history the log belongs to: kept with a sequence number, it lets a later watch
+    notice that a restored database has lost events.
+    """
 
     sequence: int
     orchestration: Orchestration
+    epoch: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +91,7 @@ class TrialRequeued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialFinished:
-    """A trial ended."""
+    """A trial ended; `train_scores` are empty unless the search returns them."""
 
     number: int
     attempt: int
@@ -96,6 +101,7 @@ class TrialFinished:
     failure: Failure | None
     tuning_run_id: str
     duration_seconds: float
+    train_scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,12 +150,13 @@ Change: TypeAlias = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One change; `sequence` counts 1, 2, 3, … within the orchestration."""
+    """One change; `sequence` counts 1, 2, 3, … within the orchestration; `epoch` as in Snapshot."""
 
     orchestration_id: str
     sequence: int
     occurred_at: datetime | None
     change: Change
+    epoch: str = ""
 
 
 WatchItem: TypeAlias = Snapshot | Event

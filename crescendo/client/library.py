@@ -5,9 +5,10 @@ from __future__ import annotations
 from crescendo.client.catalogue import Catalogue
 from crescendo.client.reading import Reading
 from crescendo.client.starting import Starting
+from crescendo.client.steering import Steering
 
 
-class Crescendo(Catalogue, Starting, Reading):
+class Crescendo(Catalogue, Starting, Steering, Reading):
     """A connection to a Crescendo service.
 
     Without addresses they come from CRESCENDO_COORDINATOR_ADDRESS and CRESCENDO_STORE_ADDRESS, else

@@ -7,7 +7,17 @@ from collections.abc import Iterable, Iterator
 from crescendo.client import decoding
 from crescendo.client.connection import PAGE_SIZE, Connection, pages
 from crescendo.client.events import WatchItem
-from crescendo.client.model import BestModel, Orchestration, Refinement, State, Trial, TuningRun
+from crescendo.client.model import (
+    BestModel,
+    Orchestration,
+    Refinement,
+    RunHistory,
+    State,
+    TracedTrial,
+    Trial,
+    TrialComparison,
+    TuningRun,
+)
 from crescendo.client.requests import optional_fields
 from crescendo.client.watching import Backoff, OnInterruption, follow
 from tuning.v1 import orchestration_pb2 as orchestration_pb
@@ -23,19 +33,30 @@ class Reading(Connection):
         orchestration_id: str,
         after_sequence: int | None = None,
         *,
+        epoch: str | None = None,
+        restart: bool = False,
         backoff: Backoff | None = None,
         on_interruption: OnInterruption | None = None,
     ) -> Iterator[WatchItem]:
         """Yields a snapshot, then every event in order, until the orchestration ends.
 
-        With `after_sequence` there is no snapshot: events start behind that number, 0 gives all.
+        With `after_sequence` there is no snapshot: events start behind that number, 0 gives all. The
+        `epoch` that came with the number lets the store notice that it was restored since.
         Dropped streams are taken up again where they broke; `on_interruption` is told of each.
+
+        With `restart`, a log that cannot be resumed (the database was restored, or its events were
+        removed) is watched again from a new snapshot; what came before that is void.
+
+        Raises:
+            EpochChanged, CursorExpired, CursorAhead: the log cannot be resumed, and `restart` is not set.
         """
         return follow(
             self._runs.WatchOrchestration,
             self._store.decode,
             orchestration_id,
             after_sequence=after_sequence,
+            epoch=epoch,
+            restart=restart,
             backoff=backoff or Backoff(),
             on_interruption=on_interruption,
         )
@@ -105,6 +126,46 @@ class Reading(Connection):
             return map(decoding.trial, answer.trials), answer.next_page_token
 
         return pages(page)
+
+    def history(self, orchestration_id: str) -> list[RunHistory]:
+        """Gives each tuning run's best-so-far curve and statistics, in the order of the plan."""
+        request = run_rpc.GetSearchHistoryRequest(orchestration_id=orchestration_id)
+        answer = self._store.call(self._runs.GetSearchHistory, request)
+        return [decoding.run_history(each) for each in answer.tuning_runs]
+
+    def trial(self, orchestration_id: str, number: int) -> TracedTrial:
+        """Describes one trial, with where its parameters came from and what that rests on."""
+        request = run_rpc.GetTrialRequest(orchestration_id=orchestration_id, number=number)
+        return decoding.traced_trial(self._store.call(self._runs.GetTrial, request))
+
+    def compare_trials(
+        self,
+        orchestration_id: str,
+        first: int,
+        second: int,
+        *,
+        second_orchestration_id: str | None = None,
+        metric: str | None = None,
+    ) -> TrialComparison:
+        """Compares two succeeded trials over the same splits by the paired corrected t-test.
+
+        Args:
+            second_orchestration_id: that of the second trial, when it is another one.
+            metric: one that both were scored by; the first's objective by default.
+
+        Raises:
+            WrongState: a trial has not succeeded, or they were not scored on the same splits of the
+                same data; the message says all that is in the way.
+        """
+        request = run_rpc.CompareTrialsRequest(
+            orchestration_id=orchestration_id,
+            first_number=first,
+            second_number=second,
+            second_orchestration_id=second_orchestration_id or "",
+            metric=metric or "",
+        )
+        answer = self._store.call(self._runs.CompareTrials, request)
+        return decoding.comparison(answer.comparison)
 
     def refinements(self, orchestration_id: str) -> list[Refinement]:
         """Lists the refinements in the order they were made."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import grpc
 
-from crescendo.client.errors import CrescendoError, decode_error
+from crescendo.client.errors import REQUEST_ID_KEY, CrescendoError, decode_error
 
 ResponseT = TypeVar("ResponseT")
 
@@ -31,7 +32,7 @@ _REPEATABLE = {
         "GetBestModel",
     ),
     "tuning.v1.DatasetService": ("GetDataset", "ListDatasets"),
-    "tuning.v1.ModelService": ("CreateModelRun", "GetModelRun", "ListModelRuns"),
+    "tuning.v1.ModelService": ("CreateModelRun", "GetModelRun", "ListModelRuns", "ListModelTypes"),
     "tuning.v1.TuningService": ("StartTuning", "StartCrossValidation"),
     "tuning.v1.OrchestrationService": (
         "StartProgressiveSearch",
@@ -84,23 +85,64 @@ class Peer:
     channel: grpc.Channel
 
     def call(self, method: Callable[..., ResponseT], request: Any) -> ResponseT:
-        """Calls a unary method with a deadline.
+        """Calls a unary method with a deadline, under a name of its own.
 
         Raises:
             CrescendoError: the call failed.
         """
+        request_id = str(uuid.uuid4())
+        named = ((REQUEST_ID_KEY, request_id),)
         try:
-            return method(request, timeout=_DEADLINE_SECONDS)
+            return method(request, timeout=_DEADLINE_SECONDS, metadata=named)
         except grpc.RpcError as error:
-            raise self.decode(error) from error
+            raise self.decode(error, request_id) from error
 
-    def decode(self, error: grpc.RpcError) -> CrescendoError:
+    def decode(self, error: grpc.RpcError, request_id: str = "") -> CrescendoError:
         """Makes the library's error from gRPC's."""
-        return decode_error(error, service=self.name, address=self.address)
+        return decode_error(error, service=self.name, address=self.address, request_id=request_id)
 
 
 def connect(name: str, address: str) -> Peer:
     """Opens a channel to `host:port`, or to any of several (comma-separated); nothing is sent yet."""
     targets = [part.strip() for part in address.split(",") if part.strip()]
     target = targets[0] if len(targets) == 1 else "ipv4:" + ",".join(targets)
-    return Peer(name=name, address=address, channel=grpc.insecure_channel(target, options=_OPTIONS))
+    channel = grpc.insecure_channel(target, options=_OPTIONS)
+    return Peer(name=name, address=address, channel=grpc.intercept_channel(channel, _Naming()))
+
+
+class _Details(NamedTuple):
+    """What gRPC wants to know of a call; the library has no public class for it."""
+
+    method: str
+    timeout: float | None
+    metadata: Sequence[tuple[str, str | bytes]]
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _Naming(grpc.UnaryStreamClientInterceptor, grpc.StreamUnaryClientInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+    """Names streams; `Peer.call` names all other calls, whose names it needs."""
+
+    def intercept_unary_stream(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        """Opens a stream of answers."""
+        return continuation(_named(client_call_details), request)
+
+    def intercept_stream_unary(
+        self, continuation: Any, client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        """Opens a stream of requests."""
+        return continuation(_named(client_call_details), request_iterator)
+
+
+def _named(details: Any) -> _Details:
+    return _Details(
+        method=details.method,
+        timeout=details.timeout,
+        metadata=(*(details.metadata or ()), (REQUEST_ID_KEY, str(uuid.uuid4()))),
+        credentials=details.credentials,
+        wait_for_ready=details.wait_for_ready,
+        compression=details.compression,
+    )

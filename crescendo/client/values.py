@@ -17,6 +17,8 @@ Value: TypeAlias = Scalar | tuple[Scalar, ...]
 GivenValue: TypeAlias = Scalar | Sequence[Scalar]
 Parameters: TypeAlias = Mapping[str, GivenValue]
 Grid: TypeAlias = Mapping[str, Sequence[GivenValue]]
+# One grid, or several that are searched together, as GridSearchCV takes them.
+Grids: TypeAlias = Grid | Sequence[Grid]
 
 # Beyond this a JSON number loses its last digits.
 _LARGEST_JSON_INT = 2**53
@@ -66,15 +68,38 @@ def list_value(values: Sequence[GivenValue]) -> ListValue:
     return ListValue(values=[json_value(each) for each in values])
 
 
-def grid_to_proto(grid: Grid | None) -> dict[str, ListValue]:
-    """Makes the JSON form of a grid: parameter → values."""
-    return {name: list_value(values) for name, values in (grid or {}).items()}
+def grid_to_proto(grid: Grids | None) -> dict[str, ListValue]:
+    """Makes the JSON form of a grid, parameter → values; of a list of grids it is empty."""
+    if not isinstance(grid, Mapping):
+        return {}
+    return {name: list_value(values) for name, values in grid.items()}
 
 
-def grid_to_struct(grid: Grid) -> Struct:
-    """Makes the JSON form of one of several grids."""
-    fields = {name: JsonValue(list_value=list_value(values)) for name, values in grid.items()}
-    return Struct(fields=fields)
+def grid_list_to_proto(grid: Grids | None) -> list[space_pb.ParamGrid]:
+    """Makes the messages of a list of grids; of a single grid there are none."""
+    if grid is None or isinstance(grid, Mapping):
+        return []
+    return [space_pb.ParamGrid(values=grid_to_proto(each)) for each in grid]
+
+
+def grids_to_structs(grids: Mapping[str, Grids] | None) -> dict[str, Struct]:
+    """Makes the JSON form of single grids by model run; lists of grids are left out."""
+    return {
+        run: Struct(
+            fields={name: JsonValue(list_value=list_value(each)) for name, each in grid.items()}
+        )
+        for run, grid in (grids or {}).items()
+        if isinstance(grid, Mapping)
+    }
+
+
+def grid_lists_to_proto(grids: Mapping[str, Grids] | None) -> dict[str, space_pb.ParamGridList]:
+    """Makes the messages of lists of grids by model run; single grids are left out."""
+    return {
+        run: space_pb.ParamGridList(grids=grid_list_to_proto(grid))
+        for run, grid in (grids or {}).items()
+        if not isinstance(grid, Mapping)
+    }
 
 
 def python_value(message: JsonValue) -> Value:

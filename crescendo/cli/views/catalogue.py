@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crescendo.cli import wording
-from crescendo.client.model import Dataset, ModelRun
+from crescendo.client.model import Dataset, ModelRun, ModelType
 
 # Wide tables have thousands of columns; a screen has not.
 _COLUMNS_SHOWN = 50
@@ -53,6 +53,8 @@ def dataset(shown: Dataset) -> RenderableType:
         facts.add_row(
             "classes", ", ".join(f"{label}: {rows:,}" for label, rows in shown.classes.items())
         )
+    for name, what in _roles(shown).items():
+        facts.add_row(name, what)
     facts.add_row("size", wording.size(shown.size_bytes))
     facts.add_row("content", f"sha256:{shown.content_hash}")
     if not shown.built_in:
@@ -66,6 +68,18 @@ def dataset(shown: Dataset) -> RenderableType:
     more = len(shown.columns) - _COLUMNS_SHOWN
     rest = [Text(f"… and {more} more (--json lists all)", style="dim")] if more > 0 else []
     return Group(facts, Text(), table, *rest)
+
+
+def _roles(shown: Dataset) -> dict[str, str]:
+    roles = shown.roles
+    named = {
+        "groups": f"{roles.group_column} ({shown.group_count:,})" if roles.group_column else "",
+        "time": roles.time_column,
+        "weights": roles.weight_column,
+        "folds": f"{roles.fold_column} ({shown.fold_count:,})" if roles.fold_column else "",
+        "positive": roles.positive_label,
+    }
+    return {name: what for name, what in named.items() if what}
 
 
 def model_runs(listed: Iterable[ModelRun]) -> Table:
@@ -104,6 +118,43 @@ def model_run(shown: ModelRun) -> RenderableType:
     facts.add_row("steps", _steps(shown))
     facts.add_row("created", wording.instant(shown.created_at))
     return facts
+
+
+def model_types(listed: Iterable[ModelType]) -> Table:
+    """Gives model types as a table."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("model", no_wrap=True)
+    table.add_column("task")
+    table.add_column("library")
+    table.add_column("searches by default", overflow="fold")
+    for each in listed:
+        names = ", ".join(parameter.name for parameter in each.default_grid)
+        table.add_row(each.model_type, each.task, each.library, names)
+    return table
+
+
+def model_type(shown: ModelType) -> Table:
+    """Gives what is searched of one model type: a row a parameter, a column a space."""
+    spaces = {"grid": shown.default_grid, **shown.preset_spaces}
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="dim",
+        padding=(0, 2, 0, 0),
+        title=f"{shown.model_type} ({shown.task}, {shown.library})",
+        title_justify="left",
+    )
+    table.add_column("parameter", no_wrap=True)
+    for name in spaces:
+        table.add_column(name, overflow="fold")
+    parameters = dict.fromkeys(each.name for space in spaces.values() for each in space)
+    for parameter in sorted(parameters):
+        cells = [
+            next((wording.space(each) for each in space if each.name == parameter), "–")
+            for space in spaces.values()
+        ]
+        table.add_row(parameter, *cells)
+    return table
 
 
 def _steps(shown: ModelRun) -> str:

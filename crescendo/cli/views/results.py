@@ -1,4 +1,4 @@
-"""Results for people: status, best model, trials, refinements."""
+"""Results for people: best model, trials, refinements, histories."""
 
 from __future__ import annotations
 
@@ -9,47 +9,27 @@ from rich.table import Table
 from rich.text import Text
 
 from crescendo.cli import wording
+from crescendo.cli.views import pruning
+from crescendo.cli.views.tables import facts_table
 from crescendo.client.model import (
     BestModel,
-    Counts,
     Metric,
-    Orchestration,
     RankedModel,
     Refinement,
-    Stage,
-    Timings,
+    RunHistory,
+    SplitFacts,
     Trial,
 )
 
-
-def status(whole: Orchestration) -> RenderableType:
-    """Gives an orchestration with its stages."""
-    facts = _facts()
-    if whole.orchestration_id:
-        facts.add_row("id", whole.orchestration_id)
-    if whole.study_name:
-        facts.add_row("study", whole.study_name)
-    facts.add_row("state", _state(whole.state, whole.message))
-    facts.add_row("trials", f"{_counts(whole.counts)}, {whole.percentage:.0f} %")
-    facts.add_row("time", _time(whole.timings))
-    facts.add_row(
-        "scoring",
-        f"{whole.scoring_metric}, {whole.cv_folds} folds, seed {whole.random_state}",
-    )
-    if whole.best is not None:
-        facts.add_row(
-            "best",
-            f"{wording.score(whole.best.score)}  {whole.best.model_type}, trial"
-            f" {whole.best.trial_number}, {wording.method(whole.best.method)}",
-        )
-        facts.add_row("", wording.parameters(whole.best.parameters))
-    title = Text(wording.method(whole.workflow).capitalize(), style="bold")
-    return Group(title, facts, Text(), _stage_table(whole.stages))
+_OPTIMISTIC = (
+    "OPTIMISTIC: boosting was stopped by the rows this score is measured on (early_stopping_set is"
+    " test_fold); an honest one is lower."
+)
 
 
 def best(model: BestModel) -> RenderableType:
     """Gives the best model with its scores, and the ranking where there are several."""
-    facts = _facts()
+    facts = facts_table()
     facts.add_row("model", Text(model.best.model_type, style="bold"))
     facts.add_row(model.scoring_metric, Text(wording.score(model.best.score), style="bold green"))
     for name, value in model.best.parameters.items():
@@ -57,9 +37,16 @@ def best(model: BestModel) -> RenderableType:
     facts.add_row(
         "found by", f"{wording.method(model.best.method)}, trial {model.best.trial_number}"
     )
-    parts: list[RenderableType] = [facts]
-    if model.trial.metrics:
-        parts += [Text(), metrics(model.trial.metrics)]
+    if model.trial.final_rounds is not None:
+        facts.add_row("rounds", f"{model.trial.final_rounds} for a fit on all rows (median)")
+    if (made := model.selection) is not None:
+        facts.add_row("selected", made.reason)
+        facts.add_row(
+            "best by score",
+            f"{wording.score(made.best_by_score.score)}, trial {made.best_by_score.trial_number}:"
+            f" {wording.parameters(made.best_by_score.parameters)}",
+        )
+    parts: list[RenderableType] = [facts, *scores(model.trial)]
     if len(model.ranking) > 1:
         parts += [Text(), ranking(model.ranking)]
     if not model.complete:
@@ -67,12 +54,33 @@ def best(model: BestModel) -> RenderableType:
     return Group(*parts)
 
 
+def scores(trial: Trial) -> list[RenderableType]:
+    """Gives the scores of one trial and what its splits took, each behind an empty line."""
+    parts: list[RenderableType] = []
+    if trial.optimistic:
+        parts += [Text(), Text(_OPTIMISTIC, style="yellow")]
+    if trial.metrics:
+        parts += [Text(), metrics(trial.metrics)]
+        if note := _interval_note(trial):
+            parts.append(Text(note, style="dim"))
+    if trial.splits:
+        parts += [Text(), splits(trial.splits)]
+    return parts
+
+
 def metrics(scores: Iterable[Metric]) -> Table:
-    """Gives the scores of one trial: per metric the mean, the spread and every split."""
+    """Gives the scores of one trial: per metric the mean, its interval, the spread and every split."""
+    scores = list(scores)
+    levels = [each.level for metric in scores[:1] for each in metric.intervals]
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("metric")
     for name in ("mean", "std", "median", "min", "max"):
         table.add_column(name, justify="right")
+    for level in levels:
+        table.add_column(f"{level:.0%} interval", justify="right")
+    trained = any(each.train_scores for each in scores)
+    if trained:
+        table.add_column("train mean", justify="right")
     table.add_column("per split")
     for each in scores:
         table.add_row(
@@ -81,9 +89,47 @@ def metrics(scores: Iterable[Metric]) -> Table:
                 wording.score(number)
                 for number in (each.mean, each.std, each.median, each.min, each.max)
             ),
+            *(_interval(each, level) for level in levels),
+            *([wording.score(each.train_mean)] if trained else []),
             " ".join(f"{number:.4g}" for number in each.split_scores),
         )
     return table
+
+
+def splits(facts: Iterable[SplitFacts]) -> Table:
+    """Gives what each split of a trial took."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    facts = list(facts)
+    stops_early = any(each.best_rounds is not None for each in facts)
+    for name in ("split", "train rows", "test rows", "fit", "score"):
+        table.add_column(name, justify="right")
+    if stops_early:
+        table.add_column("best round", justify="right")
+    for place, each in enumerate(facts):
+        table.add_row(
+            str(place),
+            f"{each.train_rows:,}",
+            f"{each.test_rows:,}",
+            wording.duration(each.fit_seconds),
+            wording.duration(each.score_seconds),
+            *([f"{each.best_rounds or '–'}"] if stops_early else []),
+        )
+    return table
+
+
+def _interval(metric: Metric, level: float) -> str:
+    found = next((each for each in metric.intervals if each.level == level), None)
+    if found is None:
+        return "–"
+    return f"{wording.score(found.low)} to {wording.score(found.high)}"
+
+
+def _interval_note(trial: Trial) -> str:
+    if not any(each.intervals for each in trial.metrics):
+        return ""
+    if trial.interval_method == "corrected_t_heuristic":
+        return "Intervals by the corrected resampled t; over folds made once it is a heuristic."
+    return "Intervals by the corrected resampled t."
 
 
 def ranking(models: Iterable[RankedModel]) -> Table:
@@ -113,12 +159,18 @@ def trials(listed: Iterable[Trial]) -> Table:
     table.add_column("score", justify="right")
     table.add_column("std", justify="right")
     table.add_column("fit", justify="right")
+    table.add_column("from")
     table.add_column("parameters", overflow="fold")
     for each in listed:
-        spread = each.metrics[0].std if each.metrics else None
+        # A trial that was stopped early has the folds it made, and neither a mean nor a spread of all.
+        spread = each.metrics[0].std if each.metrics and each.score is not None else None
         shown = Text(wording.parameters(each.parameters))
+        if each.optimistic:
+            shown.append("\nOPTIMISTIC: stopped by its test folds", style="yellow")
         if each.failure is not None:
             shown.append(f"\n{each.failure.kind}: {each.failure.message}", style="red")
+        if (stop := each.prune_decision) is not None:
+            shown.append(f"\n{pruning.told(stop)}", style="magenta")
         table.add_row(
             str(each.number),
             str(each.stage_index + 1),
@@ -126,6 +178,7 @@ def trials(listed: Iterable[Trial]) -> Table:
             wording.score(each.score),
             wording.score(spread),
             wording.duration(each.fit_seconds) if each.fit_seconds else "–",
+            each.phase.replace("_", " "),
             shown,
         )
     return table
@@ -145,94 +198,37 @@ def refinement(made: Refinement) -> RenderableType:
     evidence = ", ".join(str(number) for number in made.evidence_trial_numbers)
     return Group(
         Text(f"Refinement {made.refinement_id}: {made.summary}", style="bold"),
-        Text(f"factor {made.refinement_factor:g}; rests on trials {evidence}", style="dim"),
+        Text(
+            f"{made.rule} refinement, factor {made.refinement_factor:g}; rests on trials {evidence}",
+            style="dim",
+        ),
         table,
     )
 
 
-def orchestrations(listed: Iterable[Orchestration]) -> Table:
-    """Gives orchestrations as a table."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("id", no_wrap=True)
-    table.add_column("workflow", no_wrap=True)
-    table.add_column("state")
-    table.add_column("trials", justify="right")
-    table.add_column("best", justify="right")
-    table.add_column("started", no_wrap=True)
-    table.add_column("study")
-    for each in listed:
-        table.add_row(
-            each.orchestration_id,
-            wording.method(each.workflow),
-            Text(each.state, style=wording.STATE_STYLES.get(each.state, "")),
-            f"{each.counts.completed}/{each.counts.total}",
-            wording.score(each.best.score if each.best else None),
-            wording.age(each.timings.created_at),
-            each.study_name,
-        )
-    return table
-
-
-def _stage_table(stages: Iterable[Stage]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("stage", justify="right")
-    table.add_column("method")
-    table.add_column("model")
-    table.add_column("state")
-    table.add_column("trials", justify="right")
-    table.add_column("best", justify="right")
-    table.add_column("time", justify="right")
-    for stage in stages:
-        for run in stage.tuning_runs:
-            fallen = run.method_used and run.method_used != run.method
-            table.add_row(
-                str(stage.index + 1),
-                f"{wording.method(run.method)}"
-                + (f" → {wording.method(run.method_used)}" if fallen else ""),
-                run.model_type,
-                _state(run.state, run.message),
-                f"{run.counts.completed}/{run.counts.total}"
-                + (f" ({run.counts.failed} failed)" if run.counts.failed else ""),
-                wording.score(run.best.score if run.best else None),
-                wording.duration(run.timings.duration_seconds) if run.timings.started_at else "–",
-            )
-    return table
-
-
-def _facts() -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
-
-
-def _state(state: str, message: str) -> Text:
-    text = Text(state, style=wording.STATE_STYLES.get(state, ""))
-    return text.append(f": {message}") if message else text
-
-
-def _counts(counts: Counts) -> str:
-    parts = [f"{counts.completed} of {counts.total} ended"]
-    parts += [
-        f"{number} {name}"
-        for name, number in (
-            ("running", counts.running),
-            ("queued", counts.queued),
-            ("failed", counts.failed),
-            ("pruned", counts.pruned),
-            ("cancelled", counts.cancelled),
-        )
-        if number
-    ]
-    return ", ".join(parts)
-
-
-def _time(timings: Timings) -> str:
-    text = (
-        f"{wording.duration(timings.duration_seconds)} since {wording.instant(timings.started_at)}"
+def history(run: RunHistory) -> RenderableType:
+    """Gives how a tuning run went: its figures, and the steps of its best-so-far curve."""
+    title = Text(
+        f"Stage {run.stage_index + 1}: {wording.method(run.method)} of {run.model_type}",
+        style="bold",
     )
-    if timings.ended_at is not None:
-        return f"{wording.duration(timings.duration_seconds)}, ended {wording.instant(timings.ended_at)}"
-    if timings.remaining_seconds is not None:
-        text += f", about {wording.duration(timings.remaining_seconds)} left"
-    return text if timings.started_at is not None else "not started"
+    if not run.improvements:
+        return Group(title, Text("no trial has a score yet", style="dim"))
+    figures = f"{wording.count(run.scored_trials, 'trial')}, mean {wording.score(run.mean)}"
+    if run.std is not None:
+        figures += f" ± {run.std:.4g}"
+    if run.expected_improvement is not None:
+        figures += f"; one more like those may be expected to add {run.expected_improvement:.2g}"
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("after", justify="right")
+    table.add_column("trial", justify="right")
+    table.add_column("best", justify="right")
+    table.add_column("gain", justify="right")
+    previous: float | None = None
+    for each in run.improvements:
+        gain = "" if previous is None else f"+{each.score - previous:.4g}"
+        table.add_row(
+            str(each.trials_before + 1), str(each.trial_number), wording.score(each.score), gain
+        )
+        previous = each.score
+    return Group(title, Text(figures, style="dim"), table)

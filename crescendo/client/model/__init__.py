@@ -1,0 +1,96 @@
+"""What the library hands out and takes: plain frozen values, states as lower-case words."""
+
+from crescendo.client.model.catalogue import (
+    Column,
+    Dataset,
+    DatasetRoles,
+    ModelRun,
+    ModelType,
+    Step,
+)
+from crescendo.client.model.orchestrations import (
+    Baseline,
+    Best,
+    BudgetUse,
+    Counts,
+    Orchestration,
+    Stage,
+    Timings,
+    TuningRun,
+)
+from crescendo.client.model.results import (
+    BestModel,
+    Improvement,
+    RankedModel,
+    RunHistory,
+    SelectionMade,
+    TrialComparison,
+)
+from crescendo.client.model.spaces import (
+    ParameterRefinement,
+    Refinement,
+    SpaceCondition,
+    SpaceParameter,
+)
+from crescendo.client.model.states import ENDED, State
+from crescendo.client.model.terms import (
+    Budget,
+    PlanStage,
+    Pruning,
+    Selection,
+    Splitter,
+    StoppingRules,
+)
+from crescendo.client.model.trials import (
+    Failure,
+    Lineage,
+    Metric,
+    PruneDecision,
+    ScoreInterval,
+    SplitFacts,
+    TracedTrial,
+    Trial,
+)
+
+__all__ = [
+    "ENDED",
+    "Baseline",
+    "Best",
+    "BestModel",
+    "Budget",
+    "BudgetUse",
+    "Column",
+    "Counts",
+    "Dataset",
+    "DatasetRoles",
+    "Failure",
+    "Improvement",
+    "Lineage",
+    "Metric",
+    "ModelRun",
+    "ModelType",
+    "Orchestration",
+    "ParameterRefinement",
+    "PlanStage",
+    "PruneDecision",
+    "Pruning",
+    "RankedModel",
+    "Refinement",
+    "RunHistory",
+    "ScoreInterval",
+    "Selection",
+    "SelectionMade",
+    "SpaceCondition",
+    "SpaceParameter",
+    "SplitFacts",
+    "Splitter",
+    "Stage",
+    "State",
+    "Step",
+    "StoppingRules",
+    "Timings",
+    "TracedTrial",
+    "Trial",
+    "TrialComparison",
+    "TuningRun",
+]
