@@ -8,22 +8,40 @@ import os
 # each other's way, and into that of the processes that tests start.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+# gRPC's own preparations for a fork abort the new process when other threads are in calls; that it will
+# be another program in a moment they do not know. Tests start servers while clients stream.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
+import hypothesis
 import pytest
 
-from tests.support.brokers import RabbitServer, delete_queues, find_rabbitmq, private_rabbitmq
+from tests.support.brokers import (
+    URL_VARIABLE,
+    RabbitServer,
+    delete_queues,
+    find_rabbitmq,
+    private_rabbitmq,
+)
 from tests.support.databases import (
+    DSN_VARIABLE,
     PostgresServer,
     find_postgres,
     random_database,
     wheel_postgres,
 )
+from tests.support.stopping import stop_on_signals
 
-_POSTGRES_FIXTURES = frozenset({"postgres_dsn", "fresh_postgres_dsn"})
+# How long an example takes says how busy the machine is, and nothing about the code.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
+
+# Where the process that spreads the tests says to those that run them that no RabbitMQ can be had.
+_NO_RABBITMQ = "CRESCENDO_TEST_NO_RABBITMQ"
 
 
 class Backing:
@@ -34,7 +52,16 @@ class Backing:
         self.postgres = find_postgres()
         self.rabbitmq = find_rabbitmq()
         self.not_run = 0
-        self._rabbitmq_tried = False
+        self._rabbitmq_tried = _NO_RABBITMQ in os.environ
+
+    def share(self) -> None:
+        """Starts what is missing for the processes that run tests side by side, which find it here."""
+        os.environ[DSN_VARIABLE] = self.need_postgres().dsn
+        rabbitmq = self.need_rabbitmq()
+        if rabbitmq is None:
+            os.environ[_NO_RABBITMQ] = "1"
+        else:
+            os.environ[URL_VARIABLE] = rabbitmq.url
 
     def need_postgres(self) -> PostgresServer:
         if self.postgres is None:
@@ -51,8 +78,25 @@ class Backing:
 _BACKING = pytest.StashKey[Backing]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("faults", "fault tests (tests/faults)")
+    group.addoption("--faults", action="store_true", help="run the long ones as well")
+    group.addoption("--seeds", type=int, default=1, help="seeds each of them runs with (1)")
+    group.addoption("--size", type=int, default=10_000, help="trials of the largest one (10000)")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_BACKING] = Backing()
+    backing = config.stash[_BACKING] = Backing()
+    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
+        backing.share()
+    stop_on_signals()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes over what a process that ran tests beside others could not run; all leave out the same."""
+    backing = node.config.stash[_BACKING]
+    backing.not_run = max(backing.not_run, getattr(node, "workeroutput", {}).get("not_run", 0))
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -91,8 +135,12 @@ def pytest_terminal_summary(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    not_run = session.config.stash[_BACKING].not_run
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["not_run"] = not_run
     # Where everything is expected to run, tests that did not are a failure.
-    if session.config.stash[_BACKING].not_run and os.environ.get("CI"):
+    if not_run and os.environ.get("CI"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -102,7 +150,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if backing is None:
         return
     backing.stack.close()
-    if backing.not_run:
+    if backing.not_run and not hasattr(config, "workerinput"):
         error = "error: " if os.environ.get("CI") else ""
         print(f"{error}RabbitMQ unavailable: {backing.not_run} tests not run")  # noqa: T201 (the run's last line)
 

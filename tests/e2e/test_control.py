@@ -148,7 +148,7 @@ def test_a_cancelled_search_ends_at_once_and_keeps_what_it_found(client: Client)
     assert _cancel(client, orchestration_id).state == CANCELLED
     assert _cancel(client, orchestration_id).state == CANCELLED
 
-    ended = client.wait_for_end(orchestration_id, timeout=10)
+    ended = client.wait_for_end(orchestration_id, timeout=60)
     counts = ended.counts
     assert (counts.queued, counts.running) == (0, 0)
     assert counts.succeeded >= 2

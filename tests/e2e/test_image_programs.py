@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.support.processes import ROOT, Cluster, service_environment
+from tests.support.paths import ROOT
+from tests.support.processes import Cluster, service_environment
 
 PROBE = ROOT / "deploy" / "health_probe.py"
 ENTRYPOINT = ROOT / "deploy" / "entrypoint.sh"
@@ -26,7 +27,8 @@ def test_the_health_probe_says_whether_the_servers_of_a_role_serve(cluster: Clus
     }
     assert _probe("store", **listen) == 0
     assert _probe("coordinator", **listen) == 0
-    assert _probe("worker") == 0
+    assert _probe("worker", CRESCENDO_METRICS_LISTEN="off") == 0
+    assert _probe("worker", CRESCENDO_METRICS_LISTEN="127.0.0.1:1") == 1
     silent = {**listen, "CRESCENDO_COORDINATOR_LISTEN": "127.0.0.1:1"}
     assert _probe("coordinator", **silent) == 1
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_wine
+from sklearn.model_selection import cross_validate
+from sklearn.naive_bayes import GaussianNB
 
 from tests.support.clients import Client, plain_parameters, plain_value
-from tuning.v1 import orchestration_pb2, search_space_pb2, trial_pb2
+from tuning.v1 import orchestration_pb2, run_service_pb2, search_space_pb2, trial_pb2
 
 COMPLETED = orchestration_pb2.LIFECYCLE_STATE_COMPLETED
 PENDING = orchestration_pb2.LIFECYCLE_STATE_PENDING
@@ -81,6 +85,10 @@ def test_each_refinement_names_its_evidence_and_stays_inside_the_original_bounds
             "n_iter_random": 8,
             "n_iter_bayesian": 5,
             "cv_folds": 3,
+            "selection": {
+                "rule": "one_standard_error",
+                "simpler": [{"parameter": "C", "prefer": "SIMPLER_VALUES_LOWER"}],
+            },
         }
     )
     ended = client.wait_for_end(started.orchestration_id)
@@ -104,6 +112,14 @@ def test_each_refinement_names_its_evidence_and_stays_inside_the_original_bounds
         assert refinement.summary
         assert {each.name for each in refinement.parameters} == {"C", "gamma"}
         assert all(each.explanation for each in refinement.parameters)
+        for trial in (each for each in trials.values() if each.stage_index == number + 1):
+            lineage = client.lineage(started.orchestration_id, trial.number)
+            assert lineage.summary
+            refined = trial.phase != "explore"
+            assert lineage.HasField("refinement_id") == refined
+            if refined:
+                assert lineage.refinement_id == refinement.refinement_id
+                assert lineage.evidence_trial_numbers == refinement.evidence_trial_numbers
         assert runs[number + 1].space == refinement.space_after
         _assert_inside(refinement.space_after, {"C": (0.1, 100), "gamma": (0.0001, 0.01)})
 
@@ -111,6 +127,7 @@ def test_each_refinement_names_its_evidence_and_stays_inside_the_original_bounds
         values = plain_parameters(trial.parameters)
         assert 0.1 <= values["C"] <= 100
         assert 0.0001 <= values["gamma"] <= 0.01
+    _assert_selected_by_one_standard_error(client.best_model(started.orchestration_id), trials)
 
 
 def test_a_parameter_that_mixes_numbers_and_null_goes_through_all_three_stages(
@@ -173,6 +190,7 @@ def test_a_cross_validation_scores_every_metric_on_every_split(client: Client) -
             "model_run_id": model_run_id,
             "cv_folds": 4,
             "scoring_metrics": ["accuracy", "f1_weighted"],
+            "return_train_scores": True,
         },
         tuning_service_pb2.StartCrossValidationRequest(),
     )
@@ -182,6 +200,39 @@ def test_a_cross_validation_scores_every_metric_on_every_split(client: Client) -
     assert [scores.metric for scores in trial.metrics] == ["accuracy", "f1_weighted"]
     assert [len(scores.split_scores) for scores in trial.metrics] == [4, 4]
     assert trial.score == pytest.approx(trial.metrics[0].mean, abs=0)
+    expected = cross_validate(
+        GaussianNB(),
+        *load_wine(return_X_y=True),
+        cv=4,
+        scoring=["accuracy", "f1_weighted"],
+        return_train_score=True,
+    )
+    for scores in trial.metrics:
+        for part, found in (("test", scores.split_scores), ("train", scores.train_scores)):
+            assert list(found) == pytest.approx(expected[f"{part}_{scores.metric}"], abs=1e-12)
+        assert scores.train_mean == np.mean(scores.train_scores)
+    [finished] = [
+        event.trial_finished
+        for event in client.events(started.orchestration_id)
+        if event.HasField("trial_finished")
+    ]
+    assert list(finished.train_scores) == list(trial.metrics[0].train_scores)
+
+
+def _assert_selected_by_one_standard_error(
+    found: run_service_pb2.GetBestModelResponse, trials: dict[int, trial_pb2.Trial]
+) -> None:
+    """The simplest, by a lower C, of the trials within one standard error of the best."""
+    by_score = max(trials.values(), key=lambda each: each.score)
+    error = np.std(by_score.metrics[0].split_scores, ddof=1) / np.sqrt(3)
+    near = [each for each in trials.values() if each.score >= by_score.score - error]
+    lowest = min(plain_parameters(each.parameters)["C"] for each in near)
+    assert plain_parameters(found.best.parameters)["C"] == lowest
+    assert found.best.score == trials[found.best.trial_number].score == found.trial.score
+    assert found.selection.best_by_score.score == by_score.score
+    assert found.selection.candidates == len(near)
+    assert found.selection.standard_error == pytest.approx(error)
+    assert found.selection.reason
 
 
 def _assert_inside(space: search_space_pb2.SearchSpace, bounds: dict[str, Any]) -> None:

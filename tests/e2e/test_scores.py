@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
 
 from tests.support.clients import Client, plain_parameters
 
-CASES = {
+CASES: dict[str, tuple[Any, ...]] = {
     "svm_on_digits": (
         "sklearn:digits",
         load_digits,
@@ -29,7 +29,23 @@ CASES = {
         # Depths 10, 20 and None grow the same trees: ties that must go to the same candidate.
         {"n_estimators": [5, 20], "max_depth": [3, 10, 20, None], "min_samples_split": [2, 5]},
     ),
+    # A list of grids that share a point: scikit-learn tries it twice, and so do we.
+    "svm_on_iris_by_two_grids": (
+        "sklearn:iris",
+        load_iris,
+        "svm_classifier",
+        SVC(random_state=42),
+        [
+            {"kernel": ["linear"], "C": [0.1, 1, 10]},
+            {"kernel": ["rbf", "linear"], "C": [1, 10], "gamma": [0.01, 0.1, 1.0]},
+            {"kernel": ["linear"], "C": [1]},
+        ],
+    ),
 }
+
+
+def _listed(grids: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"param_grid_list": [{"values": each} for each in grids]}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -42,7 +58,7 @@ def test_scores_per_split_and_the_winner_equal_those_of_grid_search_cv(
         {
             "model_run_id": model_run_id,
             "tuning_method": "grid_search",
-            "param_grid": grid,
+            **({"param_grid": grid} if isinstance(grid, dict) else _listed(grid)),
             "cv_folds": 5,
             "scoring_metric": "accuracy",
             "random_state": 42,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import random
 import socket
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -29,6 +30,25 @@ def free_ports(count: int) -> list[int]:
     finally:
         for probe in probes:
             probe.close()
+
+
+def lasting_ports(count: int) -> list[int]:
+    """Gives free ports for servers that stop and come back on them.
+
+    They lie below the range the kernel takes ports of outgoing connections from: while such a server
+    is away, nobody else gets its port by chance.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in found:
+            found.append(port)
+    return found
 
 
 def run_apart(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:

@@ -7,23 +7,20 @@ container, where an engine runs.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-from urllib.parse import urlsplit
 
 import aio_pika
 
-from tests.support.addresses import free_ports, run_apart
+from tests.support.addresses import run_apart
+from tests.support.rabbit_node import rabbit_node, version_at
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
 URL_VARIABLE = "CRESCENDO_AMQP_URL"
@@ -50,7 +47,7 @@ def find_rabbitmq() -> RabbitServer | None:
     """Looks for a running RabbitMQ: CRESCENDO_AMQP_URL, else the default address."""
     given = os.environ.get(URL_VARIABLE, "")
     for url, origin in ((given, URL_VARIABLE), (DEFAULT_URL, "127.0.0.1:5672")):
-        if url and (version := run_apart(_version(url))):
+        if url and (version := run_apart(version_at(url))):
             return RabbitServer(url=url, description=f"RabbitMQ {version} ({origin})")
     return None
 
@@ -58,7 +55,7 @@ def find_rabbitmq() -> RabbitServer | None:
 @contextlib.contextmanager
 def private_rabbitmq() -> Iterator[RabbitServer | None]:
     """Starts a RabbitMQ that is stopped afterwards; yields None where none can be had."""
-    program = _installed() or _installed_by_apt()
+    program = rabbitmq_program()
     if program is not None:
         with _started(program) as server:
             yield server
@@ -72,6 +69,11 @@ def private_rabbitmq() -> Iterator[RabbitServer | None]:
 def delete_queues(url: str, prefix: str, worker_classes: Sequence[str]) -> None:
     """Deletes the queues and exchanges the services declare under a prefix."""
     run_apart(_delete(url, prefix, worker_classes))
+
+
+def rabbitmq_program() -> str | None:
+    """Finds a server program, or installs it where that can be done; None where it cannot."""
+    return _installed() or _installed_by_apt()
 
 
 def _installed() -> str | None:
@@ -98,80 +100,11 @@ def _installed_by_apt() -> str | None:
 
 @contextlib.contextmanager
 def _started(program: str) -> Iterator[RabbitServer]:
-    port, dist_port, epmd_port = free_ports(3)
-    with tempfile.TemporaryDirectory(prefix="crescendo-mq-", ignore_cleanup_errors=True) as folder:
-        home = Path(folder)
-        config = home / "rabbitmq.conf"
-        config.write_text(f"listeners.tcp.default = 127.0.0.1:{port}\n")
-        (home / "enabled_plugins").write_text("[].\n")
-        output = home / "output.txt"
-        environ = {
-            **os.environ,
-            "HOME": folder,
-            "RABBITMQ_NODENAME": f"crescendo-test-{port}@localhost",
-            "RABBITMQ_NODE_PORT": str(port),
-            "RABBITMQ_DIST_PORT": str(dist_port),
-            "ERL_EPMD_PORT": str(epmd_port),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(home / "log"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
-            "RABBITMQ_CONFIG_FILE": str(config),
-            "RABBITMQ_PID_FILE": str(home / "pid"),
-        }
-        processes = contextlib.ExitStack()
-        with processes, output.open("wb") as sink:
-            # Erlang would start its port mapper as a daemon that outlives the node; this one is ours.
-            if (epmd := shutil.which("epmd", path=_erlang_path())) is not None:
-                processes.enter_context(_stopped_after([epmd], environ, sink))
-            server = processes.enter_context(_stopped_after([program], environ, sink))
-            url = f"amqp://guest:guest@127.0.0.1:{port}/"
-            version = _await_start(url, server, output)
-            yield RabbitServer(url=url, description=f"RabbitMQ {version} (private, {program})")
-
-
-@contextlib.contextmanager
-def _stopped_after(
-    command: Sequence[str], environ: dict[str, str], sink: BinaryIO
-) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        list(command),
-        env=environ,
-        cwd=environ["HOME"],
-        stdin=subprocess.DEVNULL,
-        stdout=sink,
-        stderr=subprocess.STDOUT,
-        # A group of its own, so that stopping it leaves none of its children.
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
-
-
-def _erlang_path() -> str:
-    extra = ":".join(str(each) for each in Path("/usr/lib/erlang").glob("erts-*/bin"))
-    return f"{os.environ.get('PATH', '')}:{extra}"
-
-
-def _await_start(url: str, process: subprocess.Popen[bytes], output: Path) -> str:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        if version := run_apart(_version(url)):
-            return version
-        time.sleep(0.2)
-    text = output.read_text(errors="replace")[-4000:]
-    raise RuntimeError(f"the private RabbitMQ did not start within {_START_SECONDS:g} s:\n{text}")
+    with (
+        tempfile.TemporaryDirectory(prefix="crescendo-mq-", ignore_cleanup_errors=True) as folder,
+        rabbit_node(program, Path(folder)) as node,
+    ):
+        yield RabbitServer(url=node.url, description=node.description)
 
 
 def _container_engine_runs() -> bool:
@@ -202,7 +135,7 @@ def _container() -> Iterator[RabbitServer]:
         )
         url = f"amqp://guest:guest@{shown.stdout.split()[0]}/"
         deadline = time.monotonic() + _START_SECONDS
-        while (version := run_apart(_version(url))) is None:
+        while (version := run_apart(version_at(url))) is None:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the RabbitMQ container did not answer in {_START_SECONDS:g} s")
             time.sleep(0.5)
@@ -211,25 +144,6 @@ def _container() -> Iterator[RabbitServer]:
         subprocess.run(
             ["docker", "rm", "--force", container], capture_output=True, timeout=60, check=False
         )
-
-
-async def _version(url: str) -> str | None:
-    address = urlsplit(url)
-    try:
-        # A plain connect first: the library logs an error for each address that does not answer.
-        _, writer = await asyncio.wait_for(
-            asyncio.open_connection(address.hostname, address.port or 5672), 3
-        )
-        writer.close()
-        connection = await aio_pika.connect(url, timeout=3)
-    except (OSError, TimeoutError, aio_pika.exceptions.AMQPError):
-        return None
-    async with connection:
-        transport = connection.transport
-        if transport is None:
-            return None
-        version = transport.connection.server_properties.get("version", "?")
-        return version.decode() if isinstance(version, bytes) else str(version)
 
 
 async def _delete(url: str, prefix: str, worker_classes: Sequence[str]) -> None:

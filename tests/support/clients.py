@@ -93,6 +93,13 @@ class Client:
         request = ParseDict(dict(body), tuning_service_pb2.StartTuningRequest())
         return self.tuning.StartTuning(request, timeout=CALL_SECONDS).orchestration
 
+    def cancel(self, orchestration_id: str) -> orchestration_pb2.Orchestration:
+        """Ends an orchestration now."""
+        request = orchestration_service_pb2.CancelOrchestrationRequest(
+            orchestration_id=orchestration_id
+        )
+        return self.orchestrations.CancelOrchestration(request, timeout=CALL_SECONDS).orchestration
+
     def get(self, orchestration_id: str) -> orchestration_pb2.Orchestration:
         """Describes an orchestration as it is now."""
         request = run_service_pb2.GetOrchestrationRequest(orchestration_id=orchestration_id)
@@ -141,6 +148,11 @@ class Client:
             token = answer.next_page_token
             if not token:
                 return found
+
+    def lineage(self, orchestration_id: str, number: int) -> run_service_pb2.TrialLineage:
+        """Gives where a trial came from."""
+        request = run_service_pb2.GetTrialRequest(orchestration_id=orchestration_id, number=number)
+        return self.runs.GetTrial(request, timeout=CALL_SECONDS).lineage
 
     def best_model(self, orchestration_id: str) -> run_service_pb2.GetBestModelResponse:
         """Gives the best model of a completed orchestration."""

@@ -64,7 +64,7 @@ def random_database(server: PostgresServer) -> Iterator[str]:
 
 async def _version(dsn: str) -> str | None:
     try:
-        connection = await asyncpg.connect(dsn, timeout=3)
+        connection = await asyncpg.connect(dsn, timeout=15)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return None
     try:

@@ -18,10 +18,11 @@ import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.addresses import free_ports
+from tests.support.guard import guarded, released
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
 _LOG_TAIL = 12_000
 
 
@@ -42,11 +43,14 @@ class ServiceProcess:
         """Ends it by SIGKILL, as a crash would; its children are left to notice by themselves."""
         self.popen.kill()
         self.popen.wait(STOP_SECONDS)
+        released(self.pid)
 
     def terminate(self) -> int:
         """Asks it to drain by SIGTERM and gives its exit status."""
         self.popen.terminate()
-        return self.popen.wait(STOP_SECONDS)
+        status = self.popen.wait(STOP_SECONDS)
+        released(self.pid)
+        return status
 
     def clean_up(self) -> None:
         """Ends whatever is left of it, its children included."""
@@ -58,6 +62,7 @@ class ServiceProcess:
             except subprocess.TimeoutExpired:
                 self.popen.kill()
                 self.popen.wait(STOP_SECONDS)
+        released(self.pid)
         for child in descendants:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
@@ -86,7 +91,7 @@ def is_serving(address: str) -> bool:
     with grpc.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
         except grpc.RpcError:
             return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
@@ -94,11 +99,11 @@ def is_serving(address: str) -> bool:
 
 def service_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without Crescendo's settings, and `extra`."""
-    # Without the test run's own thread limits: services are started as a person starts them.
+    # Without the test run's own limits: services are started as a person starts them.
     environ = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith("CRESCENDO_") and not key.endswith("_NUM_THREADS")
+        if not key.startswith(("CRESCENDO_", "GRPC_")) and not key.endswith("_NUM_THREADS")
     }
     environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "protos" / "gen")])
     return environ | dict(extra)
@@ -125,6 +130,7 @@ def start_process(
             # A Ctrl-C meant for pytest must not race with the harness's own clean-up.
             start_new_session=True,
         )
+    guarded(popen.pid)
     return ServiceProcess(name=name, popen=popen, log=log, addresses=tuple(addresses))
 
 

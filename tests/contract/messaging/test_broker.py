@@ -13,7 +13,7 @@ from services.common.messaging.rabbit import RabbitBroker
 from services.common.messaging.topology import Topology
 from services.core.errors import Unavailable
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> None:

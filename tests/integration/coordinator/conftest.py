@@ -60,6 +60,11 @@ class Bench:
     runs: Any
     models: Any
     model_runs: dict[str, str] = field(default_factory=dict)
+    store_stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def stop_store(self) -> None:
+        """Stops the store, as SIGTERM does."""
+        await self.store_stack.aclose()
 
     async def coordinator(self) -> Coordinator:
         """Starts a coordinator and gives a client of it; it stops with the test, or before."""
@@ -69,7 +74,9 @@ class Bench:
             running_coordinator(settings_for(self.store), self.broker)
         )
         channel = await own.enter_async_context(open_channel(running.address))
-        return Coordinator(stack=own, channel=channel)
+        return Coordinator(
+            stack=own, channel=channel, monitoring_address=running.monitoring_address
+        )
 
     async def worker(self, score: Score, *, slots: int = 2, held: bool = False) -> ScoringWorker:
         """Starts a worker; with `held`, trials end only when allowed to."""
@@ -92,7 +99,7 @@ class Bench:
 
     async def get(self, orchestration_id: str) -> orchestration_pb2.Orchestration:
         request = run_service_pb2.GetOrchestrationRequest(orchestration_id=orchestration_id)
-        return (await self.runs.GetOrchestration(request, timeout=20)).orchestration  # type: ignore[no-any-return]
+        return (await self.runs.GetOrchestration(request, timeout=60)).orchestration  # type: ignore[no-any-return]
 
     async def trials(self, orchestration_id: str) -> list[trial_pb2.Trial]:
         found: list[trial_pb2.Trial] = []
@@ -101,7 +108,7 @@ class Bench:
             request = run_service_pb2.ListTrialsRequest(
                 orchestration_id=orchestration_id, page_size=1000, page_token=token
             )
-            page = await self.runs.ListTrials(request, timeout=20)
+            page = await self.runs.ListTrials(request, timeout=60)
             found.extend(page.trials)
             token = page.next_page_token
             if not token:
@@ -109,7 +116,7 @@ class Bench:
 
     async def refinements(self, orchestration_id: str) -> list[Any]:
         request = run_service_pb2.ListRefinementsRequest(orchestration_id=orchestration_id)
-        return list((await self.runs.ListRefinements(request, timeout=20)).refinements)
+        return list((await self.runs.ListRefinements(request, timeout=60)).refinements)
 
     async def events(self, orchestration_id: str) -> list[event_pb2.Event]:
         """The whole log; waits for its end."""
@@ -148,6 +155,7 @@ class Coordinator:
 
     stack: AsyncExitStack
     channel: Any
+    monitoring_address: str = ""
 
     async def stop(self) -> None:
         """Stops it, as SIGTERM does."""
@@ -171,6 +179,13 @@ class Coordinator:
             fields,
         )
 
+    async def plan(self, **fields: object) -> orchestration_pb2.Orchestration:
+        return await self._start(
+            orchestration_service_pb2_grpc.OrchestrationServiceStub(self.channel).StartPlan,
+            orchestrations_pb.StartPlanRequest(),
+            fields,
+        )
+
     async def tuning(self, **fields: object) -> orchestration_pb2.Orchestration:
         return await self._start(
             tuning_service_pb2_grpc.TuningServiceStub(self.channel).StartTuning,
@@ -189,13 +204,25 @@ class Coordinator:
         """Calls TriggerNextStage, PauseOrchestration, ResumeOrchestration or CancelOrchestration."""
         stub: Any = orchestration_service_pb2_grpc.OrchestrationServiceStub(self.channel)
         request = getattr(orchestrations_pb, f"{rpc}Request")(orchestration_id=orchestration_id)
-        return (await getattr(stub, rpc)(request, timeout=30)).orchestration  # type: ignore[no-any-return]
+        return (await getattr(stub, rpc)(request, timeout=60)).orchestration  # type: ignore[no-any-return]
+
+    async def extend(
+        self, orchestration_id: str, **additions: object
+    ) -> orchestration_pb2.Orchestration:
+        """Adds to an orchestration."""
+        return await self._start(
+            orchestration_service_pb2_grpc.OrchestrationServiceStub(
+                self.channel
+            ).ExtendOrchestration,
+            orchestrations_pb.ExtendOrchestrationRequest(),
+            {"orchestration_id": orchestration_id, **additions},
+        )
 
     @staticmethod
     async def _start(
         method: Any, request: Any, fields: Mapping[str, object]
     ) -> orchestration_pb2.Orchestration:
-        answer = await method(json_format.ParseDict(dict(fields), request), timeout=30)
+        answer = await method(json_format.ParseDict(dict(fields), request), timeout=60)
         return answer.orchestration  # type: ignore[no-any-return]
 
 
@@ -203,7 +230,8 @@ class Coordinator:
 async def bench(fresh_postgres_dsn: str) -> AsyncIterator[Bench]:
     """A store with an empty database; everything started on the bench stops with the test."""
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(
+        store_stack = await stack.enter_async_context(AsyncExitStack())
+        store = await store_stack.enter_async_context(
             running_store(
                 StoreSettings(
                     postgres_dsn=fresh_postgres_dsn,
@@ -221,6 +249,7 @@ async def bench(fresh_postgres_dsn: str) -> AsyncIterator[Bench]:
             stack=stack,
             runs=run_service_pb2_grpc.RunServiceStub(channel),
             models=model_service_pb2_grpc.ModelServiceStub(channel),
+            store_stack=store_stack,
         )
 
 

@@ -38,6 +38,7 @@ class ScoringWorker:
         self._running: dict[tuple[str, int], pb.TrialAttempt] = {}
         self.finished: list[tuple[str, int]] = []
         self.most_running = 0
+        self.received: list[tuple[str, int, int]] = []
         if not held:
             self.let_go()
 
@@ -55,6 +56,9 @@ class ScoringWorker:
     async def handle(self, body: bytes) -> Disposition:
         """Claims a batch once a slot is free, and works on it in a task of its own."""
         batch = task_messages_pb2.TrialBatch.FromString(body)
+        self.received += [
+            (batch.orchestration_id, each.number, each.attempt) for each in batch.trials
+        ]
         await self._slots.acquire()
         claimed = await self._stub.ClaimTrials(
             pb.ClaimTrialsRequest(
@@ -64,7 +68,7 @@ class ScoringWorker:
                 tuning_run_id=batch.tuning_run_id,
                 trials=batch.trials,
             ),
-            timeout=20,
+            timeout=60,
         )
         for trial in claimed.trials:
             self._running[(batch.orchestration_id, trial.number)] = pb.TrialAttempt(
@@ -94,7 +98,7 @@ class ScoringWorker:
     async def _finish(self, results: list[pb.TrialResult]) -> None:
         if results:
             request = pb.FinishTrialsRequest(session_id=self._session_id, results=results)
-            await self._stub.FinishTrials(request, timeout=20)
+            await self._stub.FinishTrials(request, timeout=60)
         for result in results:
             key = (result.trial.orchestration_id, result.trial.number)
             del self._running[key]
@@ -127,7 +131,7 @@ class ScoringWorker:
             request = pb.HeartbeatRequest(
                 session_id=self._session_id, held=list(self._running.values())
             )
-            await self._stub.Heartbeat(request, timeout=10)
+            await self._stub.Heartbeat(request, timeout=60)
             await asyncio.sleep(_BEAT_SECONDS)
 
     async def stop(self) -> None:

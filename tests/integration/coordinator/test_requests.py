@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from services.common.rpc.status import from_rpc_error
@@ -16,6 +17,17 @@ from tuning.v1 import run_service_pb2
 async def count_of_orchestrations(bench: Bench) -> int:
     listed = await bench.runs.ListOrchestrations(run_service_pb2.ListOrchestrationsRequest())
     return len(listed.orchestrations)
+
+
+async def test_with_the_store_away_clients_are_told_so_and_no_address(bench: Bench) -> None:
+    coordinator = await bench.coordinator()
+    model_run_id = await bench.model_run()
+    await bench.stop_store()
+    with pytest.raises(AioRpcError) as refusal:
+        await coordinator.cross_validation(model_run_id=model_run_id)
+    assert refusal.value.code() is StatusCode.UNAVAILABLE
+    assert refusal.value.details() == "the store cannot be reached now; retry"
+    assert "127.0.0.1" not in repr(refusal.value.trailing_metadata())
 
 
 async def test_every_violation_reaches_the_client_and_nothing_is_created(bench: Bench) -> None:

@@ -55,6 +55,29 @@ async def test_a_progressive_search_runs_its_three_stages_with_exact_counts(benc
     assert len(refinements[1].evidence_trial_numbers) >= 3
 
 
+async def test_a_preset_space_goes_from_a_grid_of_its_ranges_through_all_stages(
+    bench: Bench,
+) -> None:
+    coordinator = await bench.coordinator()
+    await bench.worker(lambda point: 0.5 + 0.01 * int(str(point["min_samples_leaf"])))
+    started = await coordinator.progressive(
+        model_run_id=await bench.model_run("random_forest_classifier"),
+        space_type="SPACE_TYPE_DEFAULT",
+        config_type="CONFIG_TYPE_DEFAULT",
+    )
+    assert started.budget.max_seconds == 3600
+    ended = await bench.ended(started.orchestration_id)
+    assert ended.state == State.LIFECYCLE_STATE_COMPLETED, ended
+    points = ended.stages[0].tuning_runs[0].total_combinations
+    assert 7 <= points <= 20
+    assert [stage.counts.succeeded for stage in ended.stages] == [points, 15, 15]
+    random = ended.stages[1].tuning_runs[0]
+    original = {each.name: each for each in random.original_space.parameters}
+    assert original["min_samples_leaf"].int_range.high == 10
+    assert ended.best.score == 0.6
+    assert len(await bench.refinements(started.orchestration_id)) == 2
+
+
 async def test_values_beside_a_range_go_through_all_stages(bench: Bench) -> None:
     coordinator = await bench.coordinator()
     await bench.worker(lambda point: 0.5 + 0.1 * (point["max_depth"] is None))
@@ -69,6 +92,90 @@ async def test_values_beside_a_range_go_through_all_stages(bench: Bench) -> None
     assert ended.stages[0].counts.succeeded == 12
     assert ended.stages[1].counts.succeeded >= 1
     assert ended.stages[2].counts.succeeded >= 1
+
+
+async def test_a_typed_space_goes_through_all_stages(bench: Bench) -> None:
+    coordinator = await bench.coordinator()
+    await bench.worker(svm_score)
+    space = {
+        "parameters": [
+            {
+                "name": "gamma",
+                "float_range": {"low": 1e-4, "high": 1.0, "log": True},
+                "specials": [{"string_value": "scale"}],
+            },
+            {"name": "C", "float_range": {"low": 0.1, "high": 100.0, "log": True}},
+        ]
+    }
+    started = await coordinator.progressive(
+        model_run_id=await bench.model_run(),
+        search_space=space,
+        grid_resolution=3,
+        n_iter_random=6,
+        n_iter_bayesian=4,
+    )
+    ended = await bench.ended(started.orchestration_id)
+    assert ended.state == State.LIFECYCLE_STATE_COMPLETED, ended
+    assert [stage.counts.succeeded for stage in ended.stages] == [12, 6, 4]
+    trials = await bench.trials(started.orchestration_id)
+    assert [trial.candidate_index for trial in trials[:12]] == [*range(12)]
+    gammas = [trial.parameters.values["gamma"] for trial in trials]
+    assert gammas[3].string_value == "scale"
+    assert all(each.string_value == "scale" or 1e-4 <= each.float_value <= 1.0 for each in gammas)
+
+
+async def test_conditions_and_constraints_hold_for_every_trial_of_every_stage(bench: Bench) -> None:
+    coordinator = await bench.coordinator()
+    await bench.worker(svm_score)
+    started = await coordinator.progressive(
+        model_run_id=await bench.model_run(),
+        search_space={
+            "parameters": [
+                {"name": "C", "float_range": {"low": 0.1, "high": 0.9}},
+                {"name": "tol", "float_range": {"low": 0.1, "high": 0.9}},
+                {
+                    "name": "kernel",
+                    "choices": {"values": [{"string_value": "rbf"}, {"string_value": "linear"}]},
+                },
+                {
+                    "name": "gamma",
+                    "float_range": {"low": 1e-3, "high": 1.0, "log": True},
+                    "condition": {"parent": "kernel", "values": [{"string_value": "rbf"}]},
+                },
+            ],
+            "constraints": [{"sum_to_one": {"names": ["C", "tol"]}}],
+        },
+        grid_resolution=3,
+        n_iter_random=8,
+        n_iter_bayesian=6,
+    )
+    ended = await bench.ended(started.orchestration_id)
+    assert ended.state == State.LIFECYCLE_STATE_COMPLETED, ended
+    # Of the weights three pairs, and by each linear, or rbf with three gammas.
+    assert [stage.counts.succeeded for stage in ended.stages] == [12, 8, 6]
+    for trial in await bench.trials(started.orchestration_id):
+        point = assignment_from_proto(trial.parameters)
+        assert ("gamma" in point) == (point["kernel"] == "rbf")
+        weights = (
+            trial.parameters.values["C"].float_value + trial.parameters.values["tol"].float_value
+        )
+        assert weights == pytest.approx(1.0, abs=1e-9)
+
+
+async def test_distributions_are_searched_at_random(bench: Bench) -> None:
+    coordinator = await bench.coordinator()
+    await bench.worker(lambda point: 0.9 if point["max_depth"] == 3 else 0.8)
+    started = await coordinator.tuning(
+        model_run_id=await bench.model_run("decision_tree_classifier"),
+        tuning_method="random_search",
+        distributions={"max_depth": {"type": "randint", "lower": 2, "upper": 6}},
+        n_iter=10,
+    )
+    ended = await bench.ended(started.orchestration_id)
+    assert ended.counts.succeeded == 4
+    trials = await bench.trials(started.orchestration_id)
+    depths = {trial.parameters.values["max_depth"].int_value for trial in trials}
+    assert depths == {2, 3, 4, 5}
 
 
 async def test_a_search_whose_grid_is_all_there_is_completes(bench: Bench) -> None:
@@ -176,19 +283,78 @@ async def test_a_candidate_that_fails_does_not_stop_the_search(bench: Bench) -> 
     assert (ended.counts.succeeded, ended.counts.failed) == (3, 1)
 
 
-async def test_a_space_with_nothing_to_model_falls_back_and_says_so(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("method", "phases"), [("sobol", {"sobol"}), ("tpe", {"startup", "model"})]
+)
+async def test_a_method_with_a_budget_runs_exactly_that_and_goes_on_when_extended(
+    bench: Bench, method: str, phases: set[str]
+) -> None:
     coordinator = await bench.coordinator()
     await bench.worker(svm_score)
     started = await coordinator.tuning(
         model_run_id=await bench.model_run(),
-        tuning_method="bayesian",
+        tuning_method=method,
+        param_grid={"C": [0.1 * n for n in range(1, 30)], "gamma": [0.001, 0.01, 0.1]},
+        n_iter=9,
+    )
+    ended = await bench.ended(started.orchestration_id)
+    assert ended.state == State.LIFECYCLE_STATE_COMPLETED, ended
+    assert (ended.counts.succeeded, ended.counts.total) == (9, 9)
+    assert ended.stages[0].tuning_runs[0].method_used == method
+    await coordinator.extend(started.orchestration_id, additional_trials=4)
+    await bench.ended(started.orchestration_id)
+    trials = await bench.trials(started.orchestration_id)
+    assert len(trials) == 13
+    assert {trial.phase for trial in trials} == phases
+    digests = {assignment_digest(assignment_from_proto(trial.parameters)) for trial in trials}
+    assert len(digests) == 13
+
+
+@pytest.mark.parametrize("method", ["random_search", "tpe", "local"])
+async def test_improvement_is_measured_over_the_current_parameters(
+    bench: Bench, method: str
+) -> None:
+    coordinator = await bench.coordinator()
+    await bench.worker(svm_score)
+    started = await coordinator.tuning(
+        model_run_id=await bench.model_run(),
+        tuning_method=method,
+        param_grid={"C": [0.1, 1, 10, 100], "gamma": ["scale", 0.001, 0.01]},
+        n_iter=8,
+        points_to_try=[{"parameters": {"C": 10}}],
+        **({"radius": 0.5} if method == "local" else {}),
+    )
+    ended = await bench.ended(started.orchestration_id)
+    assert ended.state == State.LIFECYCLE_STATE_COMPLETED, ended
+    assert ended.counts.succeeded == 8
+    trials = await bench.trials(started.orchestration_id)
+    assert [trial.phase for trial in trials[:2]] == ["baseline", "given"]
+    assert assignment_from_proto(trials[0].parameters) == {"C": 1.0, "gamma": "scale"}
+    assert assignment_from_proto(trials[1].parameters) == {"C": 10.0, "gamma": "scale"}
+    run = ended.stages[0].tuning_runs[0]
+    assert run.method_used == method
+    assert run.baseline.trial_number == 0
+    assert run.baseline.score == trials[0].score
+    assert run.baseline.improvement == run.best.score - trials[0].score > 0
+    assert len(run.start.points_to_try) == 1
+
+
+@pytest.mark.parametrize("method", ["bayesian", "tpe"])
+async def test_a_space_with_nothing_to_model_falls_back_and_says_so(
+    bench: Bench, method: str
+) -> None:
+    coordinator = await bench.coordinator()
+    await bench.worker(svm_score)
+    started = await coordinator.tuning(
+        model_run_id=await bench.model_run(),
+        tuning_method=method,
         param_grid={"C": [1.5]},
     )
     events = await bench.events(started.orchestration_id)
     ended = await bench.get(started.orchestration_id)
     assert ended.state == State.LIFECYCLE_STATE_COMPLETED
     run = ended.stages[0].tuning_runs[0]
-    assert (run.method, run.method_used) == ("bayesian", "random_search")
+    assert (run.method, run.method_used) == (method, "random_search")
     assert run.counts.succeeded == 1
     assert "METHOD_FELL_BACK" in [
         event.notice.reason for event in events if event.WhichOneof("payload") == "notice"

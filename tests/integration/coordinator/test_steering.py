@@ -117,6 +117,8 @@ async def test_a_stage_without_a_success_cannot_be_ended_by_hand(bench: Bench) -
     error = from_rpc_error(refusal.value)
     assert isinstance(error, WrongState)
     assert error.reason == "NO_SUCCESS_YET"
+    # As people see it, though `stage_index` counts from 0.
+    assert error.message.startswith("stage 1 (")
     await coordinator.steer("PauseOrchestration", started.orchestration_id)
     with pytest.raises(AioRpcError) as paused:
         await coordinator.steer("TriggerNextStage", started.orchestration_id)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import asyncpg
+import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.common.convert.values import assignment_from_proto
@@ -91,6 +94,126 @@ async def test_a_search_that_nobody_conducts_waits_and_is_found(bench: Bench) ->
     await check_exact(bench, await bench.ended(started.orchestration_id))
 
 
+async def test_what_one_coordinator_hands_out_no_other_does(bench: Bench) -> None:
+    workers = [await bench.worker(svm_score, slots=3) for _ in range(2)]
+    coordinators = [await bench.coordinator() for _ in range(3)]
+    model_run = await bench.model_run()
+    started = [
+        await each.tuning(
+            model_run_id=model_run,
+            tuning_method="random_search",
+            param_grid={"C": [*range(1, 41)], "gamma": [0.001, 0.003, 0.01, 0.03, 0.1]},
+            n_iter=80,
+            random_state=seed,
+            priority=seed,
+        )
+        for seed, each in enumerate(coordinators)
+    ]
+    for each in started:
+        ended = await bench.ended(each.orchestration_id)
+        assert ended.counts.succeeded == ended.counts.total == 80
+    messages = [each for worker in workers for each in worker.received]
+    assert len(messages) == len(set(messages)) == 240
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    "grid_search": {"param_grid": GRID},
+    "random_search": {"param_grid": {"C": [*range(1, 41)], "gamma": [0.01, 0.03]}, "n_iter": 9},
+    "bayesian": {"param_grid": {"C": [0.1, 100], "gamma": [0.001, 0.1]}, "n_iter": 9},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_takeover_goes_on_with_the_points_that_were_to_come(
+    bench: Bench, method: str
+) -> None:
+    # One slot: what a model-based method knows at each suggestion does not hang on timing.
+    worker = await bench.worker(svm_score, slots=1, held=True)
+    coordinator = await bench.coordinator()
+    body = {"model_run_id": await bench.model_run(), "tuning_method": method, **METHODS[method]}
+    points: list[list[object]] = []
+    for takeovers in (False, True):
+        started = await coordinator.tuning(**body)
+        for done in range(1, started.counts.total + 1):
+            worker.allow(1)
+            await bench.until(
+                started.orchestration_id,
+                lambda now, done=done: now.counts.completed >= done,  # type: ignore[misc]
+            )
+            if takeovers and done in (1, 3, 6):
+                await coordinator.stop()
+                coordinator = await bench.coordinator()
+        assert (
+            await bench.ended(started.orchestration_id)
+        ).counts.succeeded == started.counts.total
+        points.append(
+            [
+                (trial.suggestion_index, assignment_from_proto(trial.parameters))
+                for trial in await bench.trials(started.orchestration_id)
+            ]
+        )
+    assert points[0] == points[1]
+
+
+async def test_a_coordinator_whose_lease_was_taken_writes_nothing(
+    bench: Bench, fresh_postgres_dsn: str
+) -> None:
+    worker = await bench.worker(svm_score, held=True)
+    coordinator = await bench.coordinator()
+    started = await coordinator.tuning(
+        model_run_id=await bench.model_run(),
+        tuning_method="bayesian",
+        param_grid={"C": [0.1, 100]},
+        n_iter=8,
+    )
+    identifier = started.orchestration_id
+    await bench.until(identifier, lambda now: now.counts.running == 2)
+    database = await asyncpg.connect(fresh_postgres_dsn)
+    try:
+        # As another coordinator would take it that found it run out.
+        await database.execute(
+            "UPDATE crescendo.tuning_runs SET searcher_owner = 'another',"
+            " searcher_epoch = searcher_epoch + 1, searcher_until = now() + interval '1 hour'"
+        )
+        worker.let_go()
+        taken = await bench.until(identifier, lambda now: now.counts.succeeded == 2)
+        # Long enough for its next renewal, which tells it, and for many a suggestion before.
+        last = taken.last_sequence
+        begun = asyncio.get_running_loop().time()
+        await bench.until(identifier, lambda _: asyncio.get_running_loop().time() - begun > 5.0)
+        now = await bench.get(identifier)
+        assert (now.last_sequence, now.counts.completed, now.counts.queued) == (last, 2, 0)
+        await database.execute("UPDATE crescendo.tuning_runs SET searcher_until = now()")
+    finally:
+        await database.close()
+    ended = await bench.ended(identifier)
+    assert (ended.state, ended.counts.succeeded) == (State.LIFECYCLE_STATE_COMPLETED, 8)
+
+
+async def test_an_extension_through_one_coordinator_is_conducted_by_whoever_holds_the_lease(
+    bench: Bench,
+) -> None:
+    await bench.worker(svm_score)
+    first, second = await bench.coordinator(), await bench.coordinator()
+    started = await first.tuning(
+        model_run_id=await bench.model_run(),
+        tuning_method="random_search",
+        param_grid={"C": [*range(1, 101)]},
+        n_iter=6,
+    )
+    for asked, total in ((second, 10), (first, 14), (second, 18)):
+        assert (await bench.ended(started.orchestration_id)).counts.succeeded == total - 4
+        extended = await asked.extend(started.orchestration_id, additional_trials=4)
+        assert extended.counts.total == total
+    ended = await bench.ended(started.orchestration_id)
+    assert (ended.state, ended.counts.succeeded) == (State.LIFECYCLE_STATE_COMPLETED, 18)
+    points = {
+        assignment_digest(assignment_from_proto(trial.parameters))
+        for trial in await bench.trials(started.orchestration_id)
+    }
+    assert len(points) == 18
+
+
 async def test_a_coordinator_without_a_store_says_so_and_waits_for_it(
     fresh_postgres_dsn: str,
 ) -> None:
@@ -108,7 +231,7 @@ async def test_a_coordinator_without_a_store_says_so_and_waits_for_it(
         health = health_pb2_grpc.HealthStub(channel)
 
         async def status() -> int:
-            answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+            answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=60)
             return int(answer.status)
 
         assert await status() == health_pb2.HealthCheckResponse.NOT_SERVING

@@ -16,8 +16,8 @@ import pytest
 
 from crescendo.client.addresses import Addresses, local_addresses
 
-_START_SECONDS = 60.0
-_STOP_SECONDS = 40.0
+_START_SECONDS = 120.0
+_STOP_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ def owner(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def _run(dsn: str, statement: str) -> list[tuple[object, ...]]:
     async def run() -> list[tuple[object, ...]]:
-        connection = await asyncpg.connect(dsn, timeout=5)
+        connection = await asyncpg.connect(dsn, timeout=60)
         try:
             return [tuple(row) for row in await connection.fetch(statement)]
         finally:

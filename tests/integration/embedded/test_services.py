@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -79,7 +78,7 @@ def test_a_search_goes_on_after_everything_was_killed(reachable: Path) -> None:
         children = psutil.Process(first.process.pid).children(recursive=True)
         first.process.kill()
         first.process.wait()
-    _, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
     with embedded(reachable, **quick) as second, _client(second) as client:
         assert sorted(_finished(client, started.orchestration_id)) == list(range(4 + 2 + 1))
@@ -91,12 +90,12 @@ def test_sigterm_leaves_no_process_and_no_addresses(reachable: Path) -> None:
         children = psutil.Process(running.process.pid).children(recursive=True)
         assert any("postgres" in each.name() for each in children)
         running.process.send_signal(signal.SIGTERM)
-        out, _ = running.process.communicate(timeout=40)
+        out, _ = running.process.communicate(timeout=60)
     assert running.process.returncode == 0
     assert running.addresses.coordinator in out
     assert running.addresses.store in out
     assert "Traceback" not in out
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
     assert not (reachable / "addresses.json").exists()
 
@@ -179,29 +178,3 @@ def test_the_command_line_finds_the_services_of_its_machine(
         listed = run("list")
         assert "tuning" in listed.stdout
         assert run("datasets", "list").returncode == 0
-
-
-@pytest.mark.slow
-def test_the_demo_ends_with_the_best_model_and_every_refinement(reachable: Path) -> None:
-    environ = environment(reachable)
-    del environ["CRESCENDO_WORKER_SLOTS"]
-    done = subprocess.run(
-        [sys.executable, "-m", "crescendo.cli.main", "demo"],
-        env=environ,
-        cwd=reachable,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    for part in ("27/27 trials", "Refinement 1", "Refinement 2", "Best model", "crescendo trials"):
-        assert part in done.stdout
-    assert not [each for each in psutil.process_iter() if _is_of(each, reachable)]
-
-
-def _is_of(process: psutil.Process, folder: Path) -> bool:
-    try:
-        return process.pid != os.getpid() and str(folder) in " ".join(process.cmdline())
-    except psutil.Error:
-        return False

@@ -12,10 +12,14 @@ from services.store.adapters.postgres.database import Database, open_database
 from services.store.app import RunningStore, UseCases, running_store, use_cases
 from services.store.migrate import migrate
 from services.store.settings import StoreSettings
+from tests.integration.store.clock import Clock
 from tests.integration.store.scenario import Scenario
 from tests.support.databases import PostgresServer, random_database
 
-_EMPTIED = "events, trials, tuning_runs, stages, refinements, orchestrations, sessions, requests, model_runs"
+_EMPTIED = (
+    "attempt_costs, events, trials, tuning_runs, stages, refinements, orchestrations, sessions,"
+    " requests, model_runs"
+)
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +52,15 @@ async def database(settings: StoreSettings) -> AsyncIterator[Database]:
                 f"{deletes}; DELETE FROM crescendo.datasets WHERE NOT built_in"
             )
         yield database
+
+
+@pytest.fixture
+async def clock(settings: StoreSettings, database: Database) -> AsyncIterator[Clock]:
+    """The database's clock, stopped; it goes on with the test's end."""
+    clock = Clock(database, settings.postgres_dsn)
+    await clock.advance(0)
+    yield clock
+    await clock.release()
 
 
 @pytest.fixture

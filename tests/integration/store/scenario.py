@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -10,7 +12,8 @@ from typing import Any
 
 from services.common.convert.events import payload_from_proto
 from services.common.convert.values import assignment_to_proto
-from services.core.event import Payload, TrialFinished, TrialsQueued
+from services.core.budget import UNLIMITED, Budget
+from services.core.event import OrchestrationChanged, Payload, TrialFinished, TrialsQueued
 from services.core.objective import EvaluationSpec
 from services.core.plan import LifecycleState, Plan, RequestKey, StagePlan, TuningRunPlan
 from services.core.refinement import Refinement
@@ -31,11 +34,15 @@ SPACE = SearchSpace(parameters=(Parameter(name="C", domain=Grid(values=(0.1, 1.0
 REFINED = SearchSpace(parameters=(Parameter(name="C", domain=FloatRange(low=0.5, high=2.0)),))
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
     """Waits for a condition, at most so long."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 (the condition is another process's)
             await asyncio.sleep(0.01)
+
+
+def trial_key(identifier: str, number: int, attempt: int = 0) -> TrialKey:
+    return TrialKey(orchestration_id=identifier, number=number, attempt=attempt)
 
 
 def new_trials(count: int, first: int = 0, *, candidate: bool = True) -> list[NewTrial]:
@@ -58,7 +65,12 @@ def success(
     return TrialResult(
         trial=TrialKey(orchestration_id=orchestration_id, number=number, attempt=attempt),
         state=TrialState.SUCCEEDED,
-        metrics=(SplitScores(metric="accuracy", scores=scores or (0.5, 0.6)),),
+        # One score stands for both splits.
+        metrics=(
+            SplitScores(
+                metric="accuracy", scores=scores * 2 if len(scores) == 1 else scores or (0.5, 0.6)
+            ),
+        ),
         fit_seconds=seconds / 2,
         score_seconds=seconds / 4,
         duration_seconds=seconds,
@@ -87,6 +99,8 @@ class Scenario:
     def __init__(self, cases: UseCases, database: Database) -> None:
         self.cases = cases
         self.database = database
+        self._sessions: list[str] = []
+        self._claimed_under: dict[TrialKey, str] = {}
 
     async def model_run(self, model_type: str = "svm_classifier") -> str:
         model_run = await self.cases.model_runs.create(
@@ -103,14 +117,16 @@ class Scenario:
         )
         return model_run.model_run_id
 
-    def run_plan(self, model_run_id: str, planned: int = 3) -> TuningRunPlan:
+    def run_plan(
+        self, model_run_id: str, planned: int = 3, combinations: int | None = 3
+    ) -> TuningRunPlan:
         return TuningRunPlan(
             model_run_id=model_run_id,
             model_type="svm_classifier",
             space=SPACE,
             trial_budget=planned,
             planned_trials=planned,
-            total_combinations=3,
+            total_combinations=combinations,
             evaluation=EvaluationSpec(
                 dataset_id="sklearn:iris",
                 dataset_hash="0" * 64,
@@ -130,17 +146,22 @@ class Scenario:
         max_concurrent: int = 0,
         study_name: str = "",
         notices: tuple[str, ...] = (),
+        budget: Budget = UNLIMITED,
+        methods: Sequence[str] = ("grid_search", "random_search", "bayesian"),
+        combinations: int | None = 3,
+        models: Sequence[str] = (),
     ) -> Plan:
         """Makes a plan; `stages` counts the tuning runs of each."""
-        models = [await self.model_run() for _ in range(max(stages))]
-        methods = ("grid_search", "random_search", "bayesian")
+        models = models or [await self.model_run() for _ in range(max(stages))]
         return Plan(
             workflow="progressive_search" if len(stages) > 1 else "tuning",
             study_name=study_name,
             stages=tuple(
                 StagePlan(
-                    method=methods[index % 3],
-                    tuning_runs=tuple(self.run_plan(each, planned) for each in models[:count]),
+                    method=methods[index % len(methods)],
+                    tuning_runs=tuple(
+                        self.run_plan(each, planned, combinations) for each in models[:count]
+                    ),
                     max_active_tuning_runs=max_active,
                     refinement_factor=0.3 if index else None,
                 )
@@ -151,6 +172,7 @@ class Scenario:
             random_state=42,
             max_concurrent_trials=max_concurrent,
             notices=notices,
+            budget=budget,
         )
 
     async def start(self, plan: Plan | None = None, **options: Any) -> Orchestration:
@@ -178,10 +200,11 @@ class Scenario:
             tuning_run_id, epoch=epoch, trials=new_trials(count, first)
         )
 
-    async def session(self, slots: int = 2, name: str = "w1") -> str:
+    async def session(self, slots: int = 2, name: str = "w1", worker_class: str = "default") -> str:
         session = await self.cases.sessions.register(
-            worker_class="default", worker_name=name, slots=slots
+            worker_class=worker_class, worker_name=name, slots=slots
         )
+        self._sessions.append(session.session_id)
         return session.session_id
 
     async def claim(
@@ -193,16 +216,27 @@ class Scenario:
         attempt: int = 0,
         claim_id: str = "",
     ) -> Claimed:
-        return await self.cases.claims.claim(
+        claimed = await self.cases.claims.claim(
             session_id=session_id,
             claim_id=claim_id or str(uuid.uuid4()),
             orchestration_id=run.orchestration_id,
             tuning_run_id=run.tuning_run_id,
             trials=[(number, attempt) for number in numbers],
         )
+        for each in claimed.trials:
+            key = trial_key(run.orchestration_id, each.number, each.attempt)
+            self._claimed_under[key] = session_id
+        return claimed
 
-    async def finish(self, *results: TrialResult) -> list[FinishOutcome]:
-        return await self.cases.results.finish(results)
+    async def finish(self, *results: TrialResult, session_id: str = "") -> list[FinishOutcome]:
+        """Tells results under the sessions that claimed their trials, or all under one."""
+        latest = self._sessions[-1] if self._sessions else str(uuid.uuid4())
+        outcomes: list[FinishOutcome] = []
+        for sender, group in itertools.groupby(
+            results, lambda each: session_id or self._claimed_under.get(each.trial, latest)
+        ):
+            outcomes += (await self.cases.results.finish(sender, list(group))).outcomes
+        return outcomes
 
     async def started(self, count: int = 3, **options: Any) -> tuple[Orchestration, Any, str]:
         """An orchestration whose first tuning run has claimed trials 0 … count − 1."""
@@ -283,7 +317,7 @@ class Scenario:
             now = await self.cases.runs.orchestration(orchestration_id)
             return now.last_sequence >= sequence
 
-        await until(long_enough, seconds=20)
+        await until(long_enough)
 
     async def check(self, orchestration_id: str) -> None:
         """Checks the invariants: I1 to I3 and I5 of an orchestration at rest or at work."""
@@ -316,3 +350,30 @@ class Scenario:
         scored = [row for row in trials if row["score"] is not None]
         best = max((row["score"] for row in scored), default=None)
         assert record["best_score"] == best
+        await self._check_budget(record)
+        if LifecycleState(record["state"]).is_terminal:
+            assert record["queued"] == record["running"] == 0
+            assert record["active_since"] is None
+            assert record["deadline_at"] is None
+            assert all(LifecycleState(run["state"]).is_terminal for run in runs)
+            assert isinstance(events[-1][1], OrchestrationChanged) and events[-1][1].final  # noqa: PT018
+        assert all(run["created"] <= run["planned"] for run in runs)
+        assert record["planned"] == sum(run["planned"] for run in runs)
+
+    async def _check_budget(self, record: Any) -> None:
+        """Checks that cost and reservations are what the attempts say, and within the budget."""
+        async with self.database.reading() as connection:
+            costs = await connection.fetch(
+                "SELECT * FROM crescendo.attempt_costs WHERE orchestration_id = $1",
+                record["orchestration_id"],
+            )
+        assert math.isclose(
+            record["cost"], math.fsum(row["charged"] for row in costs), rel_tol=1e-6, abs_tol=1e-12
+        )
+        reserved = [row for row in costs if row["reserved"] > 0 and not row["settled"]]
+        assert record["reserved_attempts"] == len(reserved)
+        if record["max_cost"] is not None and record["trial_timeout_seconds"] is not None:
+            held = math.fsum(row["reserved"] for row in reserved)
+            assert record["cost"] + held <= record["max_cost"] * (1 + 1e-6)
+        if record["max_trials"] is not None:
+            assert record["next_trial_number"] <= record["max_trials"]

@@ -57,7 +57,7 @@ async def _work(scenario: Scenario, session: str, seed: int, until_ended: int) -
                 for key in keys
                 if key not in back
             ]
-            outcomes = await scenario.finish(*results, *results[:1])
+            outcomes = await scenario.finish(*results, *results[:1], session_id=session)
             assert outcomes[: len(results)] == [FinishOutcome.DONE] * len(results)
             done += len(results)
         if not handed_out.hand_outs:
@@ -90,7 +90,7 @@ async def test_workers_of_two_stores_run_every_trial_once(
                     *(each.queue(run.tuning_run_id, 30, first=first) for each in (scenario, second))
                 )
         sessions = [await scenario.session(slots=4, name=f"w{place}") for place in range(6)]
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(150):
             done = await asyncio.gather(
                 *(
                     _work((scenario, second)[place % 2], session, place, 240)

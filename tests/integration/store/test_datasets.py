@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +16,20 @@ import pyarrow.parquet
 import pytest
 import sklearn.datasets
 
-from services.core.errors import AlreadyExists, InvalidRequest, NotFound, WrongState
+from services.core.errors import AlreadyExists, DeadlinePassed, InvalidRequest, NotFound, WrongState
 from services.core.objective import Task
+from services.store.adapters.grpc_servicer.dataset_service import DatasetServicer
+from services.store.adapters.postgres.database import Database
 from services.store.app import UseCases
-from services.store.ports.results import Dataset, DatasetFormat
-from services.store.service.datasets import Upload
+from services.store.ports.results import DatasetFormat
 from services.store.service.model_runs import ModelRunRequest
-from tests.integration.store.scenario import TENANT, Scenario
-
-GOOD = b"a,b,c,label\n1,2.5,x,yes\n2,,y,no\n3,4.5,x,yes\n"
-
-
-def _upload(**changes: Any) -> Upload:
-    values: dict[str, Any] = {
-        "name": "mine",
-        "target_column": "label",
-        "task": None,
-        "file_format": DatasetFormat.DETECT,
-        "request_id": None,
-    }
-    return Upload(**{**values, **changes})
-
-
-async def _stored(cases: UseCases, folder: Path, content: bytes, **changes: Any) -> Dataset:
-    path = folder / uuid.uuid4().hex
-    path.write_bytes(content)
-    return await cases.datasets.upload(_upload(**changes), path, tenant=TENANT)
-
-
-async def _table(cases: UseCases, dataset_id: str) -> Any:
-    chunks = [each async for each in cases.datasets.chunks(dataset_id, tenant=TENANT)]
-    assert all(len(each) <= 1024 * 1024 for each in chunks)
-    with pa.ipc.open_file(pa.BufferReader(b"".join(chunks))) as reader:
-        return reader.read_all()
+from tests.integration.store.scenario import TENANT, Scenario, until
+from tests.integration.store.uploading import GOOD, hash_of, store_file, table_of
+from tuning.v1 import dataset_service_pb2
 
 
 async def test_a_csv_is_stored_in_typed_columns(cases: UseCases, tmp_path: Path) -> None:
-    dataset = await _stored(cases, tmp_path, GOOD)
+    dataset = await store_file(cases, tmp_path, GOOD)
     summary = dataset.summary
     assert (summary.task, summary.row_count, summary.target_column) == (
         Task.CLASSIFICATION,
@@ -63,7 +42,7 @@ async def test_a_csv_is_stored_in_typed_columns(cases: UseCases, tmp_path: Path)
         ("c", "string", 0),
     ]
     assert summary.classes == (("no", 1), ("yes", 2))
-    table = await _table(cases, dataset.dataset_id)
+    table = await table_of(cases, dataset.dataset_id)
     assert table.schema.names == ["a", "b", "c", "label"]
     assert table.schema.metadata == {
         b"crescendo.task": b"classification",
@@ -73,18 +52,18 @@ async def test_a_csv_is_stored_in_typed_columns(cases: UseCases, tmp_path: Path)
 
 
 async def test_the_target_comes_last_wherever_it_was(cases: UseCases, tmp_path: Path) -> None:
-    dataset = await _stored(cases, tmp_path, b"label,a\n0,1\n1,2\n")
-    table = await _table(cases, dataset.dataset_id)
+    dataset = await store_file(cases, tmp_path, b"label,a\n0,1\n1,2\n")
+    table = await table_of(cases, dataset.dataset_id)
     assert table.schema.names == ["a", "label"]
     assert table.schema.field("label").type == pa.int64()
 
 
 async def test_the_same_content_has_the_same_hash(cases: UseCases, tmp_path: Path) -> None:
-    first = await _stored(cases, tmp_path, GOOD)
-    second = await _stored(cases, tmp_path, GOOD.replace(b"\n", b"\r\n"), name="other")
+    first = await store_file(cases, tmp_path, GOOD)
+    second = await store_file(cases, tmp_path, GOOD.replace(b"\n", b"\r\n"), name="other")
     assert first.dataset_id != second.dataset_id
     assert first.summary.content_hash == second.summary.content_hash
-    third = await _stored(cases, tmp_path, GOOD.replace(b"2.5", b"2.6"))
+    third = await store_file(cases, tmp_path, GOOD.replace(b"2.5", b"2.6"))
     assert third.summary.content_hash != first.summary.content_hash
 
 
@@ -101,8 +80,8 @@ async def test_csv_and_parquet_of_the_same_table_are_the_same(
         }
     )
     pyarrow.parquet.write_table(table, buffer)
-    from_parquet = await _stored(cases, tmp_path, buffer.getvalue())
-    from_csv = await _stored(cases, tmp_path, GOOD)
+    from_parquet = await store_file(cases, tmp_path, buffer.getvalue())
+    from_csv = await store_file(cases, tmp_path, GOOD)
     assert from_parquet.summary == from_csv.summary
 
 
@@ -121,9 +100,9 @@ async def test_the_task_is_inferred_from_the_target(
     cases: UseCases, tmp_path: Path, values: str, task: Task
 ) -> None:
     rows = "\n".join(f"{place},{value}" for place, value in enumerate(values.split()))
-    dataset = await _stored(cases, tmp_path, f"a,label\n{rows}\n".encode())
+    dataset = await store_file(cases, tmp_path, f"a,label\n{rows}\n".encode())
     assert dataset.summary.task is task
-    kind = (await _table(cases, dataset.dataset_id)).schema.field("label").type
+    kind = (await table_of(cases, dataset.dataset_id)).schema.field("label").type
     assert kind in (
         (pa.float64(),)
         if task is Task.REGRESSION
@@ -139,14 +118,16 @@ async def test_dates_stay_text_and_quoted_line_breaks_are_one_row(
     cases: UseCases, tmp_path: Path
 ) -> None:
     content = b'day,note,label\n2024-01-01,"two\nlines",1\n2024-01-02,one,0\n'
-    dataset = await _stored(cases, tmp_path, content)
+    dataset = await store_file(cases, tmp_path, content)
     assert [each.type for each in dataset.summary.columns] == ["string", "string"]
-    table = await _table(cases, dataset.dataset_id)
+    table = await table_of(cases, dataset.dataset_id)
     assert table.column("day").to_pylist() == ["2024-01-01", "2024-01-02"]
     assert table.column("note").to_pylist() == ["two\nlines", "one"]
 
 
 _PARQUET = DatasetFormat.PARQUET
+
+
 _BAD = [
     ("empty file", b"", {}, "the file is empty"),
     ("header only", b"a,label\n", {}, "no rows"),
@@ -186,7 +167,7 @@ async def test_a_bad_file_is_refused_and_nothing_is_stored(
     cases: UseCases, tmp_path: Path, content: bytes, changes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        await _stored(cases, tmp_path, content, **changes)
+        await store_file(cases, tmp_path, content, **changes)
     assert words in str(caught.value)
     # What the server calls its files is nobody's business.
     assert str(tmp_path) not in str(caught.value)
@@ -196,7 +177,7 @@ async def test_a_bad_file_is_refused_and_nothing_is_stored(
 
 async def test_ragged_rows_are_named_by_number(cases: UseCases, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        await _stored(cases, tmp_path, b"a,label\n1,0\n1,2,3\n2,1\n4\n")
+        await store_file(cases, tmp_path, b"a,label\n1,0\n1,2,3\n2,1\n4\n")
     assert [each.field for each in caught.value.violations] == ["chunk (row 3)", "chunk (row 5)"]
 
 
@@ -205,17 +186,17 @@ async def test_every_column_of_an_unknown_type_is_named(cases: UseCases, tmp_pat
     table = pa.table({"a": [[1], [2]], "b": [{"x": 1}, {"x": 2}], "c": [1, 2], "label": [0, 1]})
     pyarrow.parquet.write_table(table, buffer)
     with pytest.raises(InvalidRequest) as caught:
-        await _stored(cases, tmp_path, buffer.getvalue())
+        await store_file(cases, tmp_path, buffer.getvalue())
     assert [each.field for each in caught.value.violations] == ["column 'a'", "column 'b'"]
 
 
 async def test_an_upload_repeated_is_the_same_dataset(cases: UseCases, tmp_path: Path) -> None:
     request_id = str(uuid.uuid4())
-    first = await _stored(cases, tmp_path, GOOD, request_id=request_id)
-    again = await _stored(cases, tmp_path, GOOD, request_id=request_id)
+    first = await store_file(cases, tmp_path, GOOD, request_id=request_id)
+    again = await store_file(cases, tmp_path, GOOD, request_id=request_id)
     assert first == again
     with pytest.raises(AlreadyExists):
-        await _stored(cases, tmp_path, GOOD + b"4,1,z,no\n", request_id=request_id)
+        await store_file(cases, tmp_path, GOOD + b"4,1,z,no\n", request_id=request_id)
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "digits", "iris", "wine"])
@@ -223,21 +204,12 @@ async def test_built_in_data_is_exactly_scikit_learns(cases: UseCases, name: str
     matrix, target = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
     dataset = await cases.datasets.dataset(f"sklearn:{name}", tenant=TENANT)
     assert dataset.built_in
-    table = await _table(cases, dataset.dataset_id)
+    table = await table_of(cases, dataset.dataset_id)
     stored = np.column_stack([table.column(place).to_numpy() for place in range(matrix.shape[1])])
     assert stored.dtype == np.float64
     assert np.array_equal(stored, matrix)
     assert np.array_equal(table.column("target").to_numpy(), target)
-    assert dataset.summary.content_hash == await _hash(cases, dataset.dataset_id)
-
-
-async def _hash(cases: UseCases, dataset_id: str) -> str:
-    import hashlib
-
-    digest = hashlib.sha256()
-    async for chunk in cases.datasets.chunks(dataset_id, tenant=TENANT):
-        digest.update(chunk)
-    return digest.hexdigest()
+    assert dataset.summary.content_hash == await hash_of(cases, dataset.dataset_id)
 
 
 async def test_a_built_in_is_made_once(cases: UseCases) -> None:
@@ -252,7 +224,7 @@ async def test_a_built_in_is_made_once(cases: UseCases) -> None:
 async def test_built_in_data_is_listed_first_then_the_newest(
     cases: UseCases, tmp_path: Path
 ) -> None:
-    mine = [await _stored(cases, tmp_path, GOOD, name=str(place)) for place in range(3)]
+    mine = [await store_file(cases, tmp_path, GOOD, name=str(place)) for place in range(3)]
     names: list[str] = []
     token = ""
     while True:
@@ -267,7 +239,7 @@ async def test_built_in_data_is_listed_first_then_the_newest(
 async def test_a_dataset_in_use_is_not_deleted(
     cases: UseCases, scenario: Scenario, tmp_path: Path
 ) -> None:
-    dataset = await _stored(cases, tmp_path, b"a,label\n1,x\n2,y\n3,x\n4,y\n")
+    dataset = await store_file(cases, tmp_path, b"a,label\n1,x\n2,y\n3,x\n4,y\n")
     await cases.model_runs.create(
         ModelRunRequest(
             experiment="e",
@@ -282,7 +254,7 @@ async def test_a_dataset_in_use_is_not_deleted(
     )
     with pytest.raises(WrongState, match="used by 1 model run"):
         await cases.datasets.delete(dataset.dataset_id)
-    unused = await _stored(cases, tmp_path, GOOD)
+    unused = await store_file(cases, tmp_path, GOOD)
     await cases.datasets.delete(unused.dataset_id)
     with pytest.raises(NotFound):
         await cases.datasets.dataset(unused.dataset_id, tenant=TENANT)
@@ -295,13 +267,85 @@ async def test_a_dataset_in_use_is_not_deleted(
 async def test_a_table_larger_than_the_limit_is_refused(cases: UseCases, tmp_path: Path) -> None:
     cases.datasets.max_bytes = 1000
     with pytest.raises(InvalidRequest, match="the limit is 1000"):
-        await _stored(cases, tmp_path, GOOD + b"1,1,x,no\n" * 100)
+        await store_file(cases, tmp_path, GOOD + b"1,1,x,no\n" * 100)
 
 
 async def test_a_large_table_comes_in_pieces(cases: UseCases, tmp_path: Path) -> None:
     rows = b"".join(b"%d,%d\n" % (place, place % 2) for place in range(200_000))
-    dataset = await _stored(cases, tmp_path, b"a,label\n" + rows)
+    dataset = await store_file(cases, tmp_path, b"a,label\n" + rows)
     assert dataset.summary.size_bytes > 3 * 1024 * 1024
-    table = await _table(cases, dataset.dataset_id)
+    table = await table_of(cases, dataset.dataset_id)
     assert table.num_rows == 200_000
-    assert await _hash(cases, dataset.dataset_id) == dataset.summary.content_hash
+    assert await hash_of(cases, dataset.dataset_id) == dataset.summary.content_hash
+
+
+async def test_slow_readers_hold_no_connection(
+    cases: UseCases, database: Database, tmp_path: Path
+) -> None:
+    rows = b"".join(b"%d,%d\n" % (place, place % 2) for place in range(200_000))
+    dataset = await store_file(cases, tmp_path, b"a,label\n" + rows)
+    async with AsyncExitStack() as stack:
+        slow = []
+        for _ in range(10):
+            chunks = cases.datasets.chunks(dataset.dataset_id, tenant=TENANT)
+            slow.append(await stack.enter_async_context(aclosing(chunks)))
+            await anext(chunks)
+        # All of them wait for their readers now, and nothing else waits for them.
+        assert database.transfers.get_size() == database.transfers.get_idle_size()
+        async with asyncio.timeout(60):
+            assert await hash_of(cases, dataset.dataset_id) == dataset.summary.content_hash
+            rest = [b"".join([each async for each in chunks]) for chunks in slow]
+    assert {len(each) for each in rest} == {dataset.summary.size_bytes - 1024 * 1024}
+
+
+async def test_a_dataset_deleted_under_its_reader_is_no_short_file(
+    cases: UseCases, tmp_path: Path
+) -> None:
+    rows = b"".join(b"%d,%d\n" % (place, place % 2) for place in range(200_000))
+    dataset = await store_file(cases, tmp_path, b"a,label\n" + rows)
+    chunks = cases.datasets.chunks(dataset.dataset_id, tenant=TENANT)
+    async with aclosing(chunks):
+        await anext(chunks)
+        await cases.datasets.delete(dataset.dataset_id)
+        with pytest.raises(NotFound):
+            await anext(chunks)
+
+
+async def test_a_slow_upload_holds_nothing_and_a_stalled_one_ends(
+    cases: UseCases, database: Database
+) -> None:
+    servicer = DatasetServicer(cases.datasets, silence_seconds=0.2)
+    parts: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def sent() -> AsyncIterator[Any]:
+        while (part := await parts.get()) is not None:
+            yield part
+
+    request = dataset_service_pb2.UploadDatasetRequest
+    header = dataset_service_pb2.UploadHeader(name="mine", target_column="label")
+    for finishes in (True, False):
+        uploading = asyncio.create_task(servicer.UploadDataset(sent(), None))
+        parts.put_nowait(request(header=header))
+        parts.put_nowait(request(chunk=GOOD[:20]))
+        await until(_taken(parts))
+        async with database.reading() as connection:
+            busy = await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND state <> 'idle' AND pid <> pg_backend_pid()"
+            )
+        assert busy == 0
+        if finishes:
+            parts.put_nowait(request(chunk=GOOD[20:]))
+            parts.put_nowait(None)
+            assert (await uploading).dataset.row_count == 3
+        else:
+            with pytest.raises(DeadlinePassed) as caught:
+                await uploading
+            assert caught.value.reason == "UPLOAD_STALLED"
+
+
+def _taken(parts: asyncio.Queue[Any]) -> Callable[[], Awaitable[bool]]:
+    async def empty() -> bool:
+        return parts.empty()
+
+    return empty

@@ -193,3 +193,109 @@ async def test_trials_given_up_are_handed_out_at_once_under_a_new_attempt(
     # The one that ran has a new attempt; the one that was not claimed is still on its way.
     assert [each.batch.trials for each in handed_out.hand_outs] == [((0, 1),)]
     await scenario.check(identifier)
+
+
+async def _set(scenario: Scenario, statement: str, *arguments: object) -> None:
+    async with scenario.database.writing() as connection:
+        await connection.execute(statement, *arguments)
+
+
+async def test_a_trial_that_must_wait_takes_no_slot_from_one_that_may_start(
+    scenario: Scenario,
+) -> None:
+    runs = []
+    for _ in range(2):
+        orchestration = await scenario.start(planned=20)
+        runs.append(orchestration.stages[0].tuning_runs[0])
+        await scenario.queue(runs[-1].tuning_run_id, 4)
+    await _set(
+        scenario,
+        "UPDATE crescendo.trials SET not_before = now() + interval '1 hour'"
+        " WHERE tuning_run_id = $1",
+        runs[0].tuning_run_id,
+    )
+    await scenario.session(slots=4)
+    hand_out = scenario.cases.hand_outs.hand_out
+    sent = [each.batch.tuning_run_id for each in (await hand_out()).hand_outs]
+    assert sent == [runs[1].tuning_run_id] * 4
+    await _set(scenario, "UPDATE crescendo.trials SET not_before = now() - interval '1 s'")
+    await scenario.session(slots=4, name="w2")
+    sent = [each.batch.tuning_run_id for each in (await hand_out()).hand_outs]
+    assert sent == [runs[0].tuning_run_id] * 4
+
+
+async def test_an_empty_queue_recalls_only_its_class(scenario: Scenario) -> None:
+    runs = []
+    for worker_class in ("default", "gpu"):
+        orchestration = await scenario.start(planned=20)
+        run = orchestration.stages[0].tuning_runs[0]
+        runs.append(run)
+        await scenario.queue(run.tuning_run_id, 1)
+        await _set(
+            scenario,
+            "UPDATE crescendo.tuning_runs SET worker_class = $2 WHERE tuning_run_id = $1",
+            run.tuning_run_id,
+            worker_class,
+        )
+        await scenario.session(name=f"w-{worker_class}", worker_class=worker_class)
+    hand_outs = scenario.cases.hand_outs
+    handed_out = (await hand_outs.hand_out()).hand_outs
+    assert [each.worker_class for each in handed_out] == ["default", "gpu"]
+    assert await hand_outs.recall_all(worker_class="gpu") == 1
+    (again,) = (await hand_outs.hand_out()).hand_outs
+    assert (again.worker_class, again.batch.tuning_run_id) == ("gpu", runs[1].tuning_run_id)
+    assert await hand_outs.recall_all(worker_class="none") == 0
+    assert await hand_outs.recall_all() == 2
+
+
+async def test_behind_long_trials_of_the_class_a_message_is_given_more_time(
+    scenario: Scenario,
+) -> None:
+    # Trials of two minutes are under way; what was sent behind them may wait for three of those.
+    slow, _, _ = await scenario.started(count=2, planned=20)
+    await scenario.finish(success(slow.orchestration_id, 0, seconds=120.0))
+    quick = await scenario.start(planned=20)
+    await scenario.queue(quick.stages[0].tuning_runs[0].tuning_run_id, 1)
+    hand_out = scenario.cases.hand_outs.hand_out
+    await scenario.session(slots=1, name="w2")
+    assert _numbers(await hand_out()) == [[0]]
+    for seconds, again in ((359, []), (361, [[0]])):
+        await _set(
+            scenario,
+            f"UPDATE crescendo.trials SET dispatched_at = now() - interval '{seconds} s'"
+            " WHERE orchestration_id = $1",
+            quick.orchestration_id,
+        )
+        assert _numbers(await hand_out()) == again
+
+
+async def test_a_trial_whose_workers_were_lost_twice_travels_alone(scenario: Scenario) -> None:
+    orchestration, run, _ = await scenario.started(count=1, planned=100)
+    await scenario.finish(success(orchestration.orchestration_id, 0, seconds=0.001))
+    await scenario.queue(run.tuning_run_id, 8, first=1)
+    await _set(
+        scenario,
+        "UPDATE crescendo.trials SET lost_strikes = 2 WHERE orchestration_id = $1 AND number = 3",
+        orchestration.orchestration_id,
+    )
+    batches = _numbers(await scenario.cases.hand_outs.hand_out())
+    assert [3] in batches
+    assert sorted(number for each in batches for number in each) == list(range(1, 9))
+
+
+async def test_a_message_of_another_attempt_recalls_nothing(scenario: Scenario) -> None:
+    orchestration = await scenario.start()
+    identifier = orchestration.orchestration_id
+    (run,) = orchestration.stages[0].tuning_runs
+    await scenario.queue(run.tuning_run_id, 1)
+    await scenario.session()
+    hand_outs = scenario.cases.hand_outs
+    (sent,) = (await hand_outs.hand_out()).hand_outs
+    assert sent.batch.trials == ((0, 0),)
+    for attempt, recalled in ((1, 0), (0, 1)):
+        batch = Batch(
+            orchestration_id=identifier,
+            tuning_run_id=run.tuning_run_id,
+            trials=((0, attempt),),
+        )
+        assert await hand_outs.recall([batch]) == recalled

@@ -27,11 +27,14 @@ from services.core.errors import (
     Unavailable,
     WrongState,
 )
+from services.core.model_catalog import MODEL_TYPES
+from services.core.objective import Task
 from services.store.adapters.postgres.database import Database
 from services.store.app import RunningStore, running_store
 from services.store.settings import StoreSettings
 from tests.integration.store.scenario import Scenario, until
 from tuning.v1 import (
+    dataset_pb2,
     dataset_service_pb2,
     dataset_service_pb2_grpc,
     model_service_pb2,
@@ -48,7 +51,7 @@ from tuning.v1 import (
     trial_service_pb2_grpc,
 )
 
-_SECONDS = 20
+_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +188,33 @@ async def test_model_runs_keep_typed_values_and_repeat_safely(stubs: Stubs) -> N
     assert [each.model_run_id for each in listed.model_runs] == [model_run.model_run_id]
 
 
+async def test_model_types_are_listed_with_their_grids_and_preset_spaces(stubs: Stubs) -> None:
+    request = model_service_pb2.ListModelTypesRequest(task=dataset_pb2.TASK_REGRESSION)
+    listed = (await stubs.models.ListModelTypes(request, timeout=_SECONDS)).model_types
+    names = [each.model_type for each in listed]
+    assert names == sorted(
+        each.name for each in MODEL_TYPES.values() if each.task is Task.REGRESSION
+    )
+    (xgboost,) = [each for each in listed if each.model_type == "xgboost_regressor"]
+    assert (xgboost.library, xgboost.task) == ("xgboost", dataset_pb2.TASK_REGRESSION)
+    grid = {each.name: each for each in xgboost.default_grid.parameters}
+    assert [each.int_value for each in grid["max_depth"].grid.values] == [4, 6, 8]
+    assert [each.space_type for each in xgboost.preset_spaces] == [1, 2, 3]
+    widths = [
+        next(each for each in preset.space.parameters if each.name == "learning_rate").float_range
+        for preset in xgboost.preset_spaces
+    ]
+    assert [(each.low, each.high, each.log) for each in widths] == [
+        (0.05, 0.15, True),
+        (0.01, 0.2, True),
+        (0.001, 0.3, True),
+    ]
+    everything = await stubs.models.ListModelTypes(
+        model_service_pb2.ListModelTypesRequest(), timeout=_SECONDS
+    )
+    assert len(everything.model_types) == len(MODEL_TYPES)
+
+
 async def test_text_with_nul_is_refused(stubs: Stubs) -> None:
     request = model_service_pb2.CreateModelRunRequest(
         experiment="a\x00b", dataset_id="sklearn:wine", model_type="svm_classifier"
@@ -285,6 +315,30 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
         timeout=_SECONDS,
     )
     assert not reported.orders
+    told = await trials.ReportSteps(
+        trial_service_pb2.ReportStepsRequest(
+            session_id=session.session_id,
+            steps=[
+                trial_service_pb2.StepReport(
+                    trial=keys[0], kind=objective_pb2.STEP_KIND_FOLD, step=2, value=0.5
+                ),
+                trial_service_pb2.StepReport(
+                    trial=keys[0], kind=objective_pb2.STEP_KIND_BOOSTING_ROUND, step=7
+                ),
+                # An attempt that never was.
+                trial_service_pb2.StepReport(
+                    trial=trial_service_pb2.TrialAttempt(
+                        orchestration_id=identifier, number=1, attempt=3
+                    ),
+                    step=1,
+                ),
+            ],
+        ),
+        timeout=_SECONDS,
+    )
+    assert [each.trial.attempt for each in told.orders] == [3]
+    assert not told.stopped
+    assert not told.thresholds
     await trials.ReturnTrials(
         trial_service_pb2.ReturnTrialsRequest(session_id=session.session_id, trials=keys[5:]),
         timeout=_SECONDS,
@@ -352,6 +406,15 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
     )
     assert [each.number for each in listed.trials] == [5, 4]
     assert listed.next_page_token
+    compared = await stubs.runs.CompareTrials(
+        run_service_pb2.CompareTrialsRequest(
+            orchestration_id=identifier, first_number=5, second_number=0
+        ),
+        timeout=_SECONDS,
+    )
+    assert list(compared.comparison.differences) == [0.5, 0.0]
+    # These workers did not say how many rows they split.
+    assert not compared.comparison.HasField("p_value")
     await plans.ReleaseSearchers(
         plan_service_pb2.ReleaseSearchersRequest(coordinator_id="c", tuning_run_ids=[run_id]),
         timeout=_SECONDS,
@@ -404,7 +467,7 @@ async def test_a_session_stream_brings_orders_and_breaking_it_shortens_the_lease
         ),
         timeout=_SECONDS,
     )
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         (order,) = (await listening.read()).orders
     assert order.kind == trial_service_pb2.ORDER_KIND_CANCEL
     assert order.trial.number == 0

@@ -218,3 +218,25 @@ async def test_models_rank_by_score_then_by_their_place_in_the_plan(scenario: Sc
     ]
     assert found.best.model_run_id == runs[1].model_run_id
     assert found.ranking[-1].message == "ValueError: why"
+
+
+async def test_the_history_gives_each_tuning_runs_steps_and_figures(scenario: Scenario) -> None:
+    orchestration, run, _ = await scenario.started(count=3)
+    identifier = orchestration.orchestration_id
+    (none,) = await scenario.cases.runs.history(identifier)
+    assert (none.scores.count, none.scores.best, none.scores.improvements) == (0, None, ())
+    # In the order they ended, which is not that of their numbers.
+    await scenario.finish(success(identifier, 2, 0.5))
+    await scenario.finish(success(identifier, 0, 0.4))
+    await scenario.finish(success(identifier, 1, 0.75))
+    (found,) = await scenario.cases.runs.history(identifier)
+    assert found.tuning_run_id == run.tuning_run_id
+    steps = [
+        (each.trial_number, each.score, each.trials_before) for each in found.scores.improvements
+    ]
+    assert steps == [(2, 0.5, 0), (1, 0.75, 2)]
+    assert found.scores.count == 3
+    assert found.scores.mean == pytest.approx(0.55)
+    assert found.scores.expected_improvement is not None
+    with pytest.raises(NotFound):
+        await scenario.cases.runs.history("3f2b8c9e-1d4a-4c6b-9a77-0e5d2f1b6c88")

@@ -106,13 +106,13 @@ _HOT: dict[str, tuple[object, ...]] = {
     "lock_tuning_runs_of_trials": (_ID, [1, 2, 3]),
     "find_number": (_ID, 5),
     "clear_all_dispatch": (_ID,),
-    "running_trials": (_ID,),
+    "running_trials": (_ID, 30.0),
     "take_stops": ([_ID],),
     "held_trials": ([_ID], [1]),
     "loads": (),
     "pick_trials": ([_ID], [100]),
     "requeue_unclaimed": (60.0,),
-    "recall_all_trials": (10.0,),
+    "recall_all_trials": (10.0, "default"),
     "trials_by_number": (_ID, -1, None, None, 100),
     "trials_of_run_by_number": (_ID, -1, None, None, 100, _ID),
     "trials_by_score": (_ID, float("inf"), -1, -1, -1, None, None, None, 100),
@@ -174,6 +174,7 @@ async def test_a_batch_reads_only_its_rows_before_the_table_has_statistics(
         "lock_tuning_runs_of_trials": (_ID, numbers),
         "start_trials": (_ID, numbers, _ID, _ID, "w"),
         "clear_dispatch": (_ID, numbers),
+        "delay_trials": (_ID, numbers, 2.0),
         "set_reported_splits": (_ID, numbers, numbers),
     }
     try:
@@ -191,5 +192,64 @@ async def test_a_batch_reads_only_its_rows_before_the_table_has_statistics(
             assert "number = wanted.number" in plan or "number = report.number" in plan
             removed = re.findall(r"Rows Removed by (?:Filter|Join Filter): (\d+)", plan)
             assert sum(map(int, removed)) < 1000, f"{name}:\n{plan}"
+    finally:
+        await connection.close()
+
+
+_MANY = """
+ALTER TABLE crescendo.tuning_runs DISABLE TRIGGER ALL;
+INSERT INTO crescendo.orchestrations (orchestration_id, tenant, workflow, spec_hash, state,
+    scoring_metric, cv_folds, random_state, max_concurrent_trials)
+SELECT ('00000000-0000-0000-0001-' || lpad(n::text, 12, '0'))::uuid, 'tenant-' || n % 5, 'tuning', '',
+    CASE WHEN n < 50 THEN 'running' ELSE 'completed' END, 'accuracy', 5, 1, 0
+FROM generate_series(0, 999) AS n;
+INSERT INTO crescendo.tuning_runs (tuning_run_id, orchestration_id, stage_index, position,
+    model_run_id, model_type, method, method_used, state, space_proto, original_space_proto,
+    evaluation_proto, metrics, cv_folds, random_state, planned, created, queued, running)
+SELECT ('00000000-0000-0000-0002-' || lpad(n::text, 12, '0'))::uuid,
+    ('00000000-0000-0000-0001-' || lpad(n::text, 12, '0'))::uuid, 0, 0, gen_random_uuid(), 'm',
+    'random_search', 'random_search', CASE WHEN n < 50 THEN 'running' ELSE 'completed' END,
+    '', '', '', '{}', 5, 1, 2000, 2000, CASE WHEN n < 50 THEN 1990 ELSE 0 END,
+    CASE WHEN n < 50 THEN 10 ELSE 0 END
+FROM generate_series(0, 999) AS n;
+INSERT INTO crescendo.trials (orchestration_id, number, tuning_run_id, stage_index, state,
+    parameters_proto, phase, suggestion_index, suggested_at_sequence, dispatched_at, not_before)
+SELECT ('00000000-0000-0000-0001-' || lpad((n / 2000)::text, 12, '0'))::uuid, n % 2000,
+    ('00000000-0000-0000-0002-' || lpad((n / 2000)::text, 12, '0'))::uuid, 0,
+    CASE WHEN n % 2000 < 10 THEN 'running' ELSE 'queued' END, '', 'random', n % 2000, 0,
+    CASE WHEN n % 2000 BETWEEN 10 AND 30 THEN now() END,
+    CASE WHEN n % 2000 BETWEEN 1000 AND 1010 THEN now() + interval '1 hour' END
+FROM generate_series(0, 99999) AS n;
+"""
+
+
+@pytest.mark.parametrize("statistics", [False, True], ids=["no statistics", "analyzed"])
+async def test_a_hand_out_among_100000_open_trials_reads_only_what_it_needs(
+    fresh_postgres_dsn: str, statistics: bool
+) -> None:
+    await migrate(fresh_postgres_dsn)
+    connection = await asyncpg.connect(fresh_postgres_dsn, server_settings=SERVER_SETTINGS)
+    runs = [f"00000000-0000-0000-0002-{number:012}" for number in range(50)]
+    queries: dict[str, tuple[object, ...]] = {
+        "loads": (),
+        "requeue_unclaimed": (60.0,),
+        "recall_all_trials": (10.0, "default"),
+        "pick_trials": (runs, [20] * 50),
+        "take_searchers": ("c", 64, 10.0, []),
+    }
+    try:
+        await connection.execute(_MANY)
+        if statistics:
+            await connection.execute("ANALYZE")
+        for name, arguments in queries.items():
+            found = await connection.fetch(
+                f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {QUERIES[name]}", *arguments
+            )
+            plan = "\n".join(row[0] for row in found)
+            assert "Seq Scan" not in plan, f"{name}:\n{plan}"
+            # Per turn of a loop: the 31 running and dispatched trials before the first that waits,
+            # what is told of the 11 that must wait, and never the 2,000 of a tuning run.
+            removed = re.findall(r"Rows Removed by (?:Filter|Join Filter): (\d+)", plan)
+            assert max(map(int, removed), default=0) <= 60, f"{name}:\n{plan}"
     finally:
         await connection.close()

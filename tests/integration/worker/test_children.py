@@ -6,21 +6,21 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
-import textwrap
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import psutil
 import pytest
+import pytest_asyncio
 
 from services.core.objective import EvaluationSpec
 from services.core.trial import FailureKind
-from services.worker.adapters.evaluation.environment import child_environment
 from services.worker.adapters.evaluation.pool import ChildPool
 from services.worker.ports import Evaluation, Preparation
 from tests.integration.worker.datasets import built_in
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DEADLINE = 60.0
 
@@ -29,8 +29,8 @@ ENDLESS = {"n_estimators": 1_000_000}
 QUICK = {"n_estimators": 2}
 
 
-@pytest.fixture
-def preparation(tmp_path: Path) -> Preparation:
+@pytest.fixture(scope="module")
+def preparation(tmp_path_factory: pytest.TempPathFactory) -> Preparation:
     dataset = built_in("breast_cancer")
     spec = EvaluationSpec(
         dataset_id="sklearn:breast_cancer",
@@ -39,13 +39,21 @@ def preparation(tmp_path: Path) -> Preparation:
         metrics=("accuracy",),
         cv_folds=3,
     )
-    return Preparation(key="run", spec=spec, dataset=dataset.materialise(tmp_path / "data"))
+    folder = dataset.materialise(tmp_path_factory.mktemp("dataset") / "data")
+    return Preparation(key="run", spec=spec, dataset=folder)
 
 
-@pytest.fixture
-async def pool() -> AsyncIterator[ChildPool]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[ChildPool]:
     async with ChildPool(1) as pool:
         yield pool
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def pool(shared: ChildPool) -> ChildPool:
+    """A pool whose one child is ready, whatever the test before did to the child it had."""
+    await until(lambda: [each.is_alive for each in shared.children()] == [True], "a child is ready")
+    return shared
 
 
 def ignore_split(_split: int, _score: float) -> None:
@@ -66,13 +74,12 @@ async def evaluate(
         )
 
 
-def children() -> list[psutil.Process]:
+def children(pool: ChildPool) -> list[psutil.Process]:
     """The pool's children that have not ended."""
     found = []
-    for each in psutil.Process().children():
+    for each in pool.children():
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "services.worker.child" in each.cmdline():
-                found.append(each)
+            found.append(psutil.Process(each.pid))
     return found
 
 
@@ -85,20 +92,20 @@ async def until(condition: Callable[[], bool], what: str) -> None:
         pytest.fail(f"not within {DEADLINE:g} s: {what}")
 
 
-def is_busy(process: psutil.Process) -> bool:
-    """Whether a child is fitting: it has used a second more than its start takes."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.cpu_percent(interval=0.05) > 20
-    return False
+def fitting(process: psutil.Process) -> Callable[[], bool]:
+    """Tells whether a child that was idle until now is fitting: it has used the processor since."""
+    idle = sum(process.cpu_times()[:2])
+    return lambda: sum(process.cpu_times()[:2]) > idle + 0.2
 
 
 async def test_a_killed_child_costs_its_trial_and_is_replaced(
     pool: ChildPool, preparation: Preparation
 ) -> None:
     await evaluate(pool, preparation, QUICK)
-    (child,) = children()
+    (child,) = children(pool)
+    fits = fitting(child)
     running = asyncio.create_task(evaluate(pool, preparation, ENDLESS))
-    await until(lambda: is_busy(child), "the child fits")
+    await until(fits, "the child fits")
     child.kill()
     result = await running
     assert result.failure is not None
@@ -106,7 +113,7 @@ async def test_a_killed_child_costs_its_trial_and_is_replaced(
     assert "SIGKILL" in result.failure.message
     after = await evaluate(pool, preparation, QUICK)
     assert after.failure is None
-    assert [each.pid for each in children()] != [child.pid]
+    assert [each.pid for each in children(pool)] != [child.pid]
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
@@ -114,9 +121,10 @@ async def test_a_crash_is_told_by_its_signal(
     pool: ChildPool, preparation: Preparation, number: signal.Signals
 ) -> None:
     await evaluate(pool, preparation, QUICK)
-    (child,) = children()
+    (child,) = children(pool)
+    fits = fitting(child)
     running = asyncio.create_task(evaluate(pool, preparation, ENDLESS))
-    await until(lambda: is_busy(child), "the child fits")
+    await until(fits, "the child fits")
     child.send_signal(number)
     result = await running
     assert result.failure is not None
@@ -126,9 +134,10 @@ async def test_a_crash_is_told_by_its_signal(
 async def test_one_dying_child_leaves_the_others_alone(preparation: Preparation) -> None:
     async with ChildPool(2) as pool:
         await asyncio.gather(*(evaluate(pool, preparation, QUICK) for _ in range(2)))
-        victim, survivor = children()
+        victim, survivor = children(pool)
+        fit = [fitting(each) for each in (victim, survivor)]
         running = [asyncio.create_task(evaluate(pool, preparation, ENDLESS)) for _ in range(2)]
-        await until(lambda: is_busy(victim) and is_busy(survivor), "both children fit")
+        await until(lambda: all(each() for each in fit), "both children fit")
         victim.kill()
         done, pending = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         assert len(done) == len(pending) == 1
@@ -142,7 +151,7 @@ async def test_a_child_that_died_idle_costs_no_trial(
     pool: ChildPool, preparation: Preparation
 ) -> None:
     await evaluate(pool, preparation, QUICK)
-    (child,) = children()
+    (child,) = children(pool)
     child.kill()
     # Until the last of its threads ended the kernel does not call it dead.
     await until(lambda: not psutil.pid_exists(child.pid), "the child is gone")
@@ -154,7 +163,7 @@ async def test_a_trial_past_its_wall_limit_is_killed(
     pool: ChildPool, preparation: Preparation
 ) -> None:
     await evaluate(pool, preparation, QUICK)
-    (child,) = children()
+    (child,) = children(pool)
     result = await evaluate(pool, preparation, ENDLESS, timeout_seconds=0.5)
     assert result.failure is not None
     assert result.failure.kind is FailureKind.TIMEOUT
@@ -164,18 +173,28 @@ async def test_a_trial_past_its_wall_limit_is_killed(
 
 
 async def test_starting_and_preparing_do_not_count_towards_the_wall_limit(
-    preparation: Preparation,
+    preparation: Preparation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Starting takes longer than the limit on the quickest machine, fitting never on the busiest.
+    starting = tmp_path / "starting"
+    starting.mkdir()
+    (starting / "sitecustomize.py").write_text(
+        "import sys, time\nif 'services.worker.child' in sys.orig_argv: time.sleep(4)\n"
+    )
+    paths = filter(None, [str(starting), os.environ.get("PYTHONPATH")])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    begun = time.monotonic()
     async with ChildPool(1) as pool:
-        result = await evaluate(pool, preparation, {"n_estimators": 1}, timeout_seconds=0.9)
+        result = await evaluate(pool, preparation, {"n_estimators": 1}, timeout_seconds=3.0)
     assert result.failure is None
+    assert time.monotonic() - begun > 4
 
 
 async def test_a_child_that_ignores_sigterm_is_killed_all_the_same(
     pool: ChildPool, preparation: Preparation
 ) -> None:
     await evaluate(pool, preparation, QUICK)
-    (child,) = children()
+    (child,) = children(pool)
     # A stopped process does not act on SIGTERM; nothing but SIGKILL ends it.
     child.suspend()
     result = await evaluate(pool, preparation, QUICK, timeout_seconds=0.2)
@@ -186,9 +205,10 @@ async def test_a_child_that_ignores_sigterm_is_killed_all_the_same(
 
 async def test_a_cancelled_trial_kills_its_child(pool: ChildPool, preparation: Preparation) -> None:
     await evaluate(pool, preparation, QUICK)
-    (child,) = children()
+    (child,) = children(pool)
+    fits = fitting(child)
     running = asyncio.create_task(evaluate(pool, preparation, ENDLESS))
-    await until(lambda: is_busy(child), "the child fits")
+    await until(fits, "the child fits")
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -215,10 +235,12 @@ async def test_splits_are_told_as_they_are_scored_once_a_trial_takes_its_time(
 async def test_leaving_the_pool_leaves_no_child(preparation: Preparation) -> None:
     async with ChildPool(2) as pool:
         await evaluate(pool, preparation, QUICK)
+        fit = [fitting(each) for each in children(pool)]
         running = asyncio.create_task(evaluate(pool, preparation, ENDLESS))
-        await until(lambda: any(map(is_busy, children())), "a child fits")
+        await until(lambda: any(each() for each in fit), "a child fits")
+        family = children(pool)
         running.cancel()
-    assert children() == []
+    assert [each for each in family if each.is_running()] == []
     await asyncio.wait({running})
 
 
@@ -231,60 +253,3 @@ async def test_a_missing_dataset_folder_is_no_fault_of_the_trial(
     assert result.failure.kind is FailureKind.INFRA
     assert str(tmp_path) not in result.failure.message
     assert (await evaluate(pool, preparation, QUICK)).failure is None
-
-
-@pytest.mark.parametrize("busy", [False, True])
-def test_a_killed_parent_leaves_no_child(
-    busy: bool, preparation: Preparation, tmp_path: Path
-) -> None:
-    """The parent's children are found by a mark in their environment once it is gone."""
-    mark = f"CHILD_OF_TEST_{os.getpid()}_{busy}"
-    script = textwrap.dedent(
-        f"""
-        import asyncio, os
-        from pathlib import Path
-        from services.core.objective import EvaluationSpec
-        from services.worker.adapters.evaluation.pool import ChildPool
-        from services.worker.ports import Preparation
-
-        SPEC = EvaluationSpec(
-            dataset_id="x", dataset_hash="", model_type="random_forest_classifier",
-            metrics=("accuracy",), cv_folds=3,
-        )
-
-        async def main():
-            async with ChildPool(1) as pool:
-                prepared = Preparation(key="run", spec=SPEC, dataset=Path({str(preparation.dataset)!r}))
-                async def run(count):
-                    await pool.evaluate(
-                        prepared, {{"n_estimators": count}}, timeout_seconds=None,
-                        on_split=lambda split, score: None,
-                    )
-                await run(2)
-                print("ready", flush=True)
-                await run(1_000_000) if {busy} else await asyncio.sleep(600)
-
-        asyncio.run(main())
-        """
-    )
-    environ = child_environment(dict(os.environ)) | {mark: "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", script], env=environ, stdout=subprocess.PIPE, text=True
-    ) as parent:
-        assert parent.stdout is not None
-        assert parent.stdout.readline() == "ready\n"
-        family = psutil.Process(parent.pid).children(recursive=True)
-        assert any("services.worker.child" in each.cmdline() for each in family)
-        parent.kill()
-    gone, alive = psutil.wait_procs(family, timeout=20)
-    assert alive == []
-    assert len(gone) == len(family)
-
-
-def test_children_get_no_settings_of_ours_and_one_thread() -> None:
-    environ = child_environment(
-        {"CRESCENDO_AMQP_URL": "amqp://user:secret@broker/", "PATH": "/bin", "OMP_NUM_THREADS": "8"}
-    )
-    assert not any("secret" in value for value in environ.values())
-    assert environ["OMP_NUM_THREADS"] == environ["OPENBLAS_NUM_THREADS"] == "1"
-    assert environ["PATH"] == "/bin"

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from prometheus_client import REGISTRY
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, ParameterGrid, cross_validate
+from sklearn.model_selection import cross_validate
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
@@ -25,42 +25,17 @@ from sklearn.svm import SVC
 
 from services.core.objective import ColumnKind, EvaluationSpec, Step
 from services.core.trial import FailureKind
-from services.worker.adapters.evaluation.evaluator import PreparedEvaluation
-from services.worker.adapters.evaluation.folds import FoldStore
 from services.worker.adapters.evaluation.pool import ChildPool
 from services.worker.ports import Evaluation, Preparation
-from tests.integration.worker.datasets import StoredDataset, built_in, from_frame, mixed_frame
-
-SEED = 42
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One search: how Crescendo is told about it, and the estimator a person would write."""
-
-    dataset: str
-    model_type: str
-    estimator: Any
-    grid: Mapping[str, list[Any]]
-    fixed: Mapping[str, Any] | None = None
-    steps: tuple[Step, ...] = ()
-    metrics: tuple[str, ...] = ("accuracy",)
-    cv_folds: int = 5
-    # Crescendo's parameter names → the pipeline's, where they differ.
-    renamed: Mapping[str, str] | None = None
-
-    def spec(self, dataset: StoredDataset) -> EvaluationSpec:
-        return EvaluationSpec(
-            dataset_id=f"sklearn:{self.dataset}",
-            dataset_hash=dataset.content_hash,
-            model_type=self.model_type,
-            fixed_parameters=self.fixed or {},
-            steps=self.steps,
-            cv_folds=self.cv_folds,
-            metrics=self.metrics,
-            random_state=SEED,
-        )
-
+from tests.integration.worker.datasets import built_in, from_frame, mixed_frame
+from tests.integration.worker.oracle import (
+    SEED,
+    Case,
+    assert_scores_are_those_of_grid_search_cv,
+    evaluate,
+    ignore_split,
+    prepared,
+)
 
 SCALE = Step(type="standard_scaler", name="scale")
 ENCODE = Step(type="one_hot_encoder", name="encode")
@@ -70,13 +45,15 @@ CASES = {
         dataset="digits",
         model_type="svm_classifier",
         estimator=SVC(random_state=SEED),
-        grid={"C": [0.1, 1.0, 10.0], "gamma": [0.0005, 0.001, "scale"]},
+        grid={"C": [0.1, 10.0], "gamma": [0.001, "scale"]},
+        cv_folds=3,
     ),
     "random_forest_breast_cancer": Case(
         dataset="breast_cancer",
         model_type="random_forest_classifier",
         estimator=RandomForestClassifier(random_state=SEED),
-        grid={"n_estimators": [5, 20], "max_depth": [3, None], "max_features": ["sqrt", 0.5]},
+        grid={"n_estimators": [3, 6], "max_depth": [3, None], "max_features": ["sqrt", 0.5]},
+        cv_folds=3,
     ),
     "ridge_diabetes": Case(
         dataset="diabetes",
@@ -226,51 +203,9 @@ CASES = {
 }
 
 
-def dataset_of(case: Case) -> StoredDataset:
-    if case.dataset == "mixed":
-        return from_frame(mixed_frame(), target="bought", task="classification")
-    return built_in(case.dataset)
-
-
-def prepared(spec: EvaluationSpec, folder: Path) -> PreparedEvaluation:
-    return PreparedEvaluation(spec, folder, folds=FoldStore())
-
-
-def ignore_split(_split: int, _score: float) -> None:
-    """Nobody watches these trials."""
-
-
-def evaluate(evaluation: PreparedEvaluation, parameters: Mapping[str, Any]) -> Evaluation:
-    return evaluation.evaluate(parameters, ignore_split)
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_grid_scores_equal_grid_search_cv(name: str, tmp_path: Path) -> None:
-    case = CASES[name]
-    dataset = dataset_of(case)
-    renamed = dict(case.renamed or {})
-    oracle = GridSearchCV(
-        case.estimator,
-        {renamed.get(key, key): values for key, values in case.grid.items()},
-        cv=case.cv_folds,
-        scoring=list(case.metrics),
-        refit=False,
-        error_score="raise",
-    ).fit(dataset.features, dataset.target)
-    evaluation = prepared(case.spec(dataset), dataset.materialise(tmp_path / "data"))
-    back = {theirs: ours for ours, theirs in renamed.items()}
-    candidates = list(ParameterGrid({renamed.get(k, k): v for k, v in case.grid.items()}))
-    assert oracle.cv_results_["params"] == candidates
-    for index, candidate in enumerate(candidates):
-        result = evaluate(evaluation, {back.get(key, key): each for key, each in candidate.items()})
-        assert result.failure is None
-        assert [each.metric for each in result.metrics] == list(case.metrics)
-        for scores in result.metrics:
-            expected = [
-                oracle.cv_results_[f"split{split}_test_{scores.metric}"][index]
-                for split in range(case.cv_folds)
-            ]
-            assert list(scores.scores) == expected
+    assert_scores_are_those_of_grid_search_cv(CASES[name], tmp_path)
 
 
 def test_children_give_the_same_scores_as_cross_validate(tmp_path: Path) -> None:
@@ -282,30 +217,54 @@ def test_children_give_the_same_scores_as_cross_validate(tmp_path: Path) -> None
         dataset_id=spec.dataset_id,
         dataset_hash=spec.dataset_hash,
         model_type="gaussian_nb",
+        steps=(SCALE,),
         metrics=metrics,
         cv_folds=7,
     )
+    scored_twice = replace(spec, return_train_scores=True)
+    steps = {output: _steps(output) for output in ("fitted", "reused")}
 
-    async def run() -> Evaluation:
+    async def run() -> list[Evaluation]:
         async with ChildPool(1) as pool:
-            return await pool.evaluate(
-                Preparation(key="one", spec=spec, dataset=folder),
-                {"var_smoothing": 0.01},
-                timeout_seconds=None,
-                on_split=ignore_split,
-            )
+            return [
+                await pool.evaluate(
+                    Preparation(key=key, spec=each, dataset=folder),
+                    {"var_smoothing": 0.01},
+                    timeout_seconds=None,
+                    on_split=ignore_split,
+                )
+                for key, each in (("one", spec), ("one", spec), ("two", scored_twice))
+            ]
 
-    result = asyncio.run(run())
+    first, second, third = asyncio.run(run())
+    assert first.metrics == second.metrics
+    assert [each.scores for each in first.metrics] == [each.scores for each in third.metrics]
+    # The second trial found what the first one's steps had made.
+    assert {output: _steps(output) - steps[output] for output in steps} == {
+        "fitted": 7,
+        "reused": 7,
+    }
     expected = cross_validate(
-        GaussianNB(var_smoothing=0.01),
+        Pipeline([("scale", StandardScaler()), ("model", GaussianNB(var_smoothing=0.01))]),
         dataset.features,
         dataset.target,
         cv=7,
         scoring=list(metrics),
+        return_train_score=True,
     )
-    assert {each.metric: list(each.scores) for each in result.metrics} == {
+    assert {each.metric: list(each.scores) for each in third.metrics} == {
         metric: list(expected[f"test_{metric}"]) for metric in metrics
     }
+    assert {each.metric: list(each.train_scores) for each in third.metrics} == {
+        metric: list(expected[f"train_{metric}"]) for metric in metrics
+    }
+
+
+def _steps(output: str) -> float:
+    return (
+        REGISTRY.get_sample_value("crescendo_worker_preprocessing_steps_total", {"output": output})
+        or 0.0
+    )
 
 
 def test_numeric_columns_of_any_type_are_one_float_matrix(tmp_path: Path) -> None:
@@ -385,17 +344,32 @@ class TestFailures:
         assert "The 'C' parameter of LogisticRegression must be" in result.failure.message
         assert result.metrics == ()
 
+    def test_a_combination_only_the_estimator_knows_is_invalid_in_its_own_words(
+        self, folder: Path
+    ) -> None:
+        result = evaluate(prepared(self.spec(), folder), {"l1_ratio": 1.0, "solver": "lbfgs"})
+        assert result.failure is not None
+        assert result.failure.kind is FailureKind.INVALID_PARAMETERS
+        assert result.failure.message.startswith("Solver lbfgs supports only")
+
+    def test_data_that_no_candidate_can_take_are_not_the_parameters_fault(
+        self, tmp_path: Path
+    ) -> None:
+        frame = pd.DataFrame({"a": [np.nan, *range(11)], "kind": ["x", "y", "z"] * 4})
+        folder = from_frame(frame, target="kind", task="classification").materialise(
+            tmp_path / "data"
+        )
+        for parameters in ({}, {"C": 10.0}):
+            result = evaluate(prepared(self.spec(cv_folds=2), folder), parameters)
+            assert result.failure is not None
+            assert result.failure.kind is FailureKind.EXCEPTION
+            assert result.failure.message.startswith("ValueError: Input X contains NaN")
+
     def test_unknown_parameters_are_invalid(self, folder: Path) -> None:
         result = evaluate(prepared(self.spec(), folder), {"kernel": "rbf"})
         assert result.failure is not None
         assert result.failure.kind is FailureKind.INVALID_PARAMETERS
         assert "kernel" in result.failure.message
-
-    def test_other_errors_carry_their_type_and_text(self, folder: Path) -> None:
-        result = evaluate(prepared(self.spec(), folder), {"solver": "lbfgs", "l1_ratio": 1.0})
-        assert result.failure is not None
-        assert result.failure.kind is FailureKind.EXCEPTION
-        assert result.failure.message.startswith("ValueError: ")
 
     def test_a_fold_that_fails_keeps_the_splits_before_it(self, tmp_path: Path) -> None:
         # chi2 refuses negative values; the only one is tested on first and trained on ever after.

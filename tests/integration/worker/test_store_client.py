@@ -27,7 +27,7 @@ from tests.support.addresses import free_port
 from tuning.v1 import dataset_service_pb2
 from tuning.v1.dataset_service_pb2_grpc import DatasetServiceStub
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 STRANGER = str(uuid.UUID(int=7))
 
 

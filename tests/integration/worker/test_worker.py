@@ -193,19 +193,53 @@ async def test_beats_list_what_is_held(start: StartWorker, broker: MemoryBroker)
         )
 
 
-async def test_a_cancelled_trial_is_stopped_and_forgotten(
+async def test_cancelled_trials_are_stopped_and_given_up_wherever_they_are(
     start: StartWorker, broker: MemoryBroker
 ) -> None:
     store = service()
-    numbers = store.add_trials(ENDLESS, QUICK)
+    numbers = store.add_trials(ENDLESS, ENDLESS, QUICK)
+    await broker.publish("default", [store.message(*numbers)])
+    async with serving(store) as address, start(address):
+        await store.until(
+            lambda: any(len(beat.held) == 3 for beat in store.beats), "a beat with all three"
+        )
+        store.cancel(0, 1)
+        (result,) = await store.until_terminal(2)
+        assert result.state is TrialState.SUCCEEDED
+        await store.until(lambda: len(store.returned) == 2, "both are given up")
+        await store.until(lambda: not store.beats[-1].held, "a beat with nothing held")
+    assert sorted(each.number for each in store.returned) == [0, 1]
+    assert store.trials[0].result is store.trials[1].result is None
+
+
+async def test_a_stopped_trial_is_told_of_once_the_store_takes_it(
+    start: StartWorker, broker: MemoryBroker
+) -> None:
+    store = service()
+    numbers = store.add_trials(ENDLESS)
     await broker.publish("default", [store.message(*numbers)])
     async with serving(store) as address, start(address):
         await store.until(lambda: store.trials[0].state is TrialState.RUNNING, "a claim")
-        store.order(pb.ORDER_KIND_CANCEL, 0)
-        (result,) = await store.until_terminal(1)
-        assert result.state is TrialState.SUCCEEDED
-        await store.until(lambda: not store.beats[-1].held, "a beat with nothing held")
-    assert store.trials[0].result is None
+        store.failing_returns = 2
+        store.cancel(0)
+        await store.until(lambda: bool(store.returned), "it is given up")
+        assert (store.failing_returns, store.returned) == (0, [store.trials[0].key])
+
+
+async def test_a_worker_that_drains_tells_of_what_it_was_told_to_stop(
+    start: StartWorker, broker: MemoryBroker
+) -> None:
+    store = service()
+    numbers = store.add_trials(ENDLESS)
+    await broker.publish("default", [store.message(*numbers)])
+    async with serving(store) as address:
+        async with start(address):
+            await store.until(lambda: store.trials[0].state is TrialState.RUNNING, "a claim")
+            store.failing_returns = 1
+            store.cancel(0)
+            await store.until(lambda: not store.failing_returns, "one call that failed")
+        assert store.returned == [store.trials[0].key]
+        assert store.sessions == {}
 
 
 async def test_a_pruned_trial_ends_with_the_folds_it_had(
@@ -220,7 +254,7 @@ async def test_a_pruned_trial_ends_with_the_folds_it_had(
         (result,) = await store.until_terminal(0)
     assert result.state is TrialState.PRUNED
     assert result.metrics[0].metric == "accuracy"
-    assert [fold.score for fold in store.folds] == list(result.metrics[0].scores)[
+    assert [fold.value for fold in store.folds] == list(result.metrics[0].scores)[
         : len(store.folds)
     ]
 
@@ -315,6 +349,8 @@ def await_idle_children() -> None:
         busy = [
             each
             for each in psutil.Process().children()
-            if "services.worker.child" in each.cmdline() and each.cpu_percent(interval=0.2) > 20
+            if each.status() != psutil.STATUS_ZOMBIE
+            and "services.worker.child" in each.cmdline()
+            and each.cpu_percent(interval=0.2) > 20
         ]
         quiet = 0 if busy else quiet + 1

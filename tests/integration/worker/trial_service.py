@@ -60,8 +60,9 @@ class MemoryTrialService(TrialServiceServicer):
     ended_sessions: set[str] = field(default_factory=set)
     registrations: list[pb.RegisterSessionRequest] = field(default_factory=list)
     beats: list[pb.HeartbeatRequest] = field(default_factory=list)
-    folds: list[pb.FoldReport] = field(default_factory=list)
+    folds: list[pb.StepReport] = field(default_factory=list)
     returned: list[TrialKey] = field(default_factory=list)
+    failing_returns: int = 0
     declined: list[TrialKey] = field(default_factory=list)
     downloads: int = 0
     away: bool = False
@@ -94,6 +95,12 @@ class MemoryTrialService(TrialServiceServicer):
         key = pb.TrialAttempt(orchestration_id=ORCHESTRATION, number=number, attempt=trial.attempt)
         self.sessions[trial.session_id].append(pb.Order(kind=kind, trial=key))
         self._orders.set()
+
+    def cancel(self, *numbers: int) -> None:
+        """Ends running trials as CANCELLED and has their workers stop them."""
+        for number in numbers:
+            self.trials[number].state = TrialState.CANCELLED
+            self.order(pb.ORDER_KIND_CANCEL, number)
 
     def forget_sessions(self) -> None:
         """Loses all sessions, as when their leases ran out."""
@@ -182,6 +189,9 @@ class MemoryTrialService(TrialServiceServicer):
     async def ReturnTrials(self, request: Any, context: Any) -> Any:
         async with self._call():
             self._check(request.session_id)
+            if self.failing_returns:
+                self.failing_returns -= 1
+                raise Unavailable("the test says trials cannot be returned now")
             for each in request.trials:
                 self.returned.append(trial_key_from_proto(each))
                 self._requeue(self.trials[each.number])
@@ -189,19 +199,19 @@ class MemoryTrialService(TrialServiceServicer):
             return pb.ReturnTrialsResponse()
 
     async def ReportFolds(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError("workers of today report steps")
+
+    async def ReportSteps(self, request: Any, context: Any) -> Any:
         async with self._call():
-            self._check(request.session_id)
-            self.folds.extend(request.folds)
-            return pb.ReportFoldsResponse()
+            self.folds.extend(request.steps)
+            return pb.ReportStepsResponse()
 
     async def FinishTrials(self, request: Any, context: Any) -> Any:
         async with self._call():
-            self._check(request.session_id)
             response = pb.FinishTrialsResponse()
             for each in request.results:
-                response.answers.add(
-                    trial=each.trial, outcome=self._finish(trial_result_from_proto(each))
-                )
+                outcome = self._finish(request.session_id, trial_result_from_proto(each))
+                response.answers.add(trial=each.trial, outcome=outcome)
             return response
 
     async def DownloadDataset(self, request: Any, context: Any) -> AsyncIterator[Any]:
@@ -225,11 +235,13 @@ class MemoryTrialService(TrialServiceServicer):
         if session_id not in self.sessions:
             raise NotFound(f"session {session_id} does not exist")
 
-    def _finish(self, result: TrialResult) -> pb.FinishOutcome.ValueType:
+    def _finish(self, session_id: str, result: TrialResult) -> pb.FinishOutcome.ValueType:
         trial = self.trials[result.trial.number]
         if trial.result is not None and trial.result.trial == result.trial:
             return pb.FINISH_OUTCOME_DUPLICATE
         if trial.state is not TrialState.RUNNING or trial.attempt != result.trial.attempt:
+            return pb.FINISH_OUTCOME_FENCED
+        if trial.session_id != session_id:
             return pb.FINISH_OUTCOME_FENCED
         trial.state, trial.result = result.state, result
         return pb.FINISH_OUTCOME_DONE

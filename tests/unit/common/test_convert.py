@@ -12,6 +12,12 @@ from hypothesis import strategies as st
 from services.common.convert.events import event_from_proto, event_to_proto
 from services.common.convert.objectives import evaluation_from_proto, evaluation_to_proto
 from services.common.convert.plans import plan_from_proto, plan_to_proto
+from services.common.convert.pruning import (
+    pruning_from_proto,
+    pruning_to_proto,
+    threshold_from_proto,
+    threshold_to_proto,
+)
 from services.common.convert.runs import orchestration_from_proto, orchestration_to_proto
 from services.common.convert.spaces import (
     parameter_from_proto,
@@ -36,9 +42,21 @@ from services.common.convert.values import (
 )
 from services.core import event as events
 from services.core import run as runs
+from services.core.intervals import IntervalMethod, SplitFacts
 from services.core.objective import ColumnKind, EvaluationSpec, Step
 from services.core.plan import LifecycleState, Plan, StagePlan, TuningRunPlan
+from services.core.pruning import PruneDecision, Threshold
+from services.core.pruning_settings import (
+    ASHA,
+    MEDIAN,
+    PRUNING_RULES,
+    RACING,
+    RACING_TESTS,
+    Pruning,
+    StepKind,
+)
 from services.core.refinement import ParameterRefinement, Refinement
+from services.core.selection import ONE_STANDARD_ERROR, Preference, Selection, Simpler
 from services.core.space import (
     Choices,
     Domain,
@@ -50,6 +68,9 @@ from services.core.space import (
     SearchSpace,
     Value,
 )
+from services.core.splitting import Splitter
+from services.core.start_points import StartPoints
+from services.core.stopping import StoppingRules
 from services.core.trial import (
     Failure,
     FailureKind,
@@ -60,6 +81,7 @@ from services.core.trial import (
     TrialResult,
     TrialState,
 )
+from tests.unit.core import strategies
 from tuning.v1 import event_pb2, search_space_pb2
 
 # hypothesis wants naive bounds and adds the zone itself.
@@ -103,11 +125,34 @@ _spaces = st.lists(_parameters, max_size=3, unique_by=lambda each: each.name).ma
 )
 _assignments = st.dictionaries(_names, _values, max_size=4)
 _moments = st.datetimes(min_value=_NAIVE_START, max_value=_NAIVE_END, timezones=st.just(UTC))
+_prunes = st.builds(
+    PruneDecision,
+    stop=st.just(True),
+    rule=st.sampled_from(PRUNING_RULES),
+    step_kind=st.sampled_from(StepKind),
+    step=_counts,
+    value=_floats,
+    cut_off=_floats,
+    peers=_counts,
+)
 _failures = st.builds(Failure, kind=st.sampled_from(FailureKind), message=st.text(max_size=20))
 _split_scores = st.lists(_floats, max_size=5).map(tuple)
-_metrics = st.lists(st.builds(SplitScores, metric=_names, scores=_split_scores), max_size=2).map(
-    tuple
-)
+_metrics = st.lists(
+    st.builds(SplitScores, metric=_names, scores=_split_scores, train_scores=_split_scores),
+    max_size=2,
+).map(tuple)
+_splits = st.lists(
+    st.builds(
+        SplitFacts,
+        train_rows=_counts,
+        test_rows=_counts,
+        fit_seconds=_floats,
+        score_seconds=_floats,
+        best_rounds=st.one_of(st.none(), st.integers(1, 10_000)),
+        optimistic=st.booleans(),
+    ),
+    max_size=5,
+).map(tuple)
 _bests = st.builds(
     runs.BestTrial,
     trial_number=_counts,
@@ -117,6 +162,17 @@ _bests = st.builds(
     method=_names,
     score=_floats,
     parameters=_assignments,
+)
+_splitters = st.builds(
+    Splitter,
+    type=_names,
+    n_splits=st.none() | _counts,
+    shuffle=st.none() | st.booleans(),
+    n_repeats=st.none() | _counts,
+    test_size=st.none() | _floats,
+    gap=st.none() | _counts,
+    max_train_rows=st.none() | _counts,
+    test_rows=st.none() | _counts,
 )
 _evaluations = st.builds(
     EvaluationSpec,
@@ -138,6 +194,9 @@ _evaluations = st.builds(
     metrics=st.lists(_names, min_size=1, max_size=3).map(tuple),
     random_state=st.integers(0, 2**32 - 1),
     trial_timeout_seconds=st.one_of(st.none(), st.integers(1, 10**6).map(lambda n: n / 1000)),
+    splitter=st.none() | _splitters,
+    weighted_scoring=st.booleans(),
+    return_train_scores=st.booleans(),
 )
 _refinements = st.builds(
     Refinement,
@@ -162,6 +221,13 @@ _refinements = st.builds(
     space_before=_spaces,
     space_after=_spaces,
     summary=_names,
+)
+_SELECTION = Selection(
+    rule=ONE_STANDARD_ERROR,
+    simpler=(
+        Simpler(parameter="C", prefer=Preference.LOWER),
+        Simpler(parameter="tol", prefer=Preference.HIGHER),
+    ),
 )
 _states = st.sampled_from(LifecycleState)
 _payloads: st.SearchStrategy[events.Payload] = st.one_of(
@@ -198,6 +264,8 @@ _payloads: st.SearchStrategy[events.Payload] = st.one_of(
         split_scores=_split_scores,
         failure=st.one_of(st.none(), _failures),
         duration_seconds=_floats,
+        prune_decision=st.one_of(st.none(), _prunes),
+        train_scores=_split_scores,
     ),
     st.builds(events.BestImproved, best=_bests),
     st.builds(events.OrchestrationReopened, total_trials=_counts),
@@ -221,6 +289,13 @@ def test_a_value_keeps_its_type(value: Value) -> None:
 @given(_assignments)
 def test_an_assignment_comes_back(assignment: dict[str, Value]) -> None:
     assert assignment_from_proto(assignment_to_proto(assignment)) == assignment
+
+
+@given(strategies.searchable_spaces())
+def test_conditions_constraints_and_alternatives_come_back_from_protobuf(
+    space: SearchSpace,
+) -> None:
+    assert repr(space_from_proto(space_to_proto(space))) == repr(space)
 
 
 @given(_spaces)
@@ -275,10 +350,22 @@ def test_an_event_of_an_unknown_kind_is_refused() -> None:
         queued_at=_moments,
         started_at=st.one_of(st.none(), _moments),
         finished_at=st.one_of(st.none(), _moments),
+        prune_decision=st.one_of(st.none(), _prunes),
+        splits=_splits,
+        interval_method=st.sampled_from(IntervalMethod),
     )
 )
 def test_a_trial_comes_back(trial: Trial) -> None:
-    assert trial_from_proto(trial_to_proto(trial)) == trial
+    message = trial_to_proto(trial)
+    assert trial_from_proto(message) == trial
+    # What is told beside: the rounds of a fit on all rows, and whether the score flatters.
+    rounds = sorted(each.best_rounds for each in trial.splits if each.best_rounds is not None)
+    if rounds and trial.state is TrialState.SUCCEEDED:
+        below, above = rounds[(len(rounds) - 1) // 2], rounds[len(rounds) // 2]
+        assert message.final_rounds == (below + above + 1) // 2
+    else:
+        assert not message.HasField("final_rounds")
+    assert message.optimistic == any(each.optimistic for each in trial.splits)
 
 
 def test_a_missing_secondary_score_travels_as_nan() -> None:
@@ -302,6 +389,9 @@ def test_a_missing_secondary_score_travels_as_nan() -> None:
         fit_seconds=_floats,
         score_seconds=_floats,
         duration_seconds=_floats,
+        prune_decision=st.one_of(st.none(), _prunes),
+        splits=_splits,
+        interval_method=st.sampled_from(IntervalMethod),
     )
 )
 def test_a_result_comes_back(result: TrialResult) -> None:
@@ -339,10 +429,14 @@ def test_a_plan_comes_back(space: SearchSpace, evaluation: EvaluationSpec) -> No
                         planned_trials=3,
                         total_combinations=None,
                         evaluation=evaluation,
+                        stopping=StoppingRules(target_score=0.0),
+                        start=StartPoints(baseline={"C": 1.0}, points_to_try=({"C": 2.0},)),
                     ),
                 ),
                 max_active_tuning_runs=1,
                 refinement_factor=0.3,
+                refinement="adaptive",
+                explore=0.0,
             ),
         ),
         scoring_metric="accuracy",
@@ -350,6 +444,8 @@ def test_a_plan_comes_back(space: SearchSpace, evaluation: EvaluationSpec) -> No
         random_state=42,
         max_concurrent_trials=0,
         notices=("A: b",),
+        stopping=StoppingRules(plateau_trials=7, min_improvement=0.25),
+        selection=_SELECTION,
     )
     assert plan_from_proto(plan_to_proto(plan, None, b"")) == plan
 
@@ -385,6 +481,8 @@ def test_an_orchestration_comes_back(
         metrics=("r2",),
         cv_folds=5,
         random_state=42,
+        start=StartPoints(points_to_try=({"C": None}, {"C": "x"})),
+        baseline=runs.BaselineTrial(trial_number=3, score=None if best is None else best.score),
     )
     stage = runs.Stage(
         index=0,
@@ -415,6 +513,8 @@ def test_an_orchestration_comes_back(
         cv_folds=5,
         random_state=42,
         max_concurrent_trials=3,
+        stopping=StoppingRules(plateau_trials=7, target_score=-0.5),
+        selection=_SELECTION,
     )
     message = orchestration_to_proto(orchestration)
     assert message.percentage == 62.5
@@ -432,3 +532,48 @@ def test_json_values_come_back_with_every_number_a_float() -> None:
 def test_something_without_a_json_form_is_refused() -> None:
     with pytest.raises(TypeError, match="object has no JSON form"):
         json_to_proto(object())
+
+
+@given(
+    st.one_of(
+        st.builds(Pruning, keep=st.integers(1, 1_000), keep_ties=st.booleans()),
+        st.builds(
+            Pruning,
+            rule=st.just(MEDIAN),
+            step_kind=st.sampled_from(StepKind),
+            warmup_steps=st.integers(1, 9),
+            startup_trials=st.integers(1, 9),
+            interval_steps=st.integers(1, 9),
+        ),
+        st.builds(
+            Pruning,
+            rule=st.just(ASHA),
+            step_kind=st.sampled_from(StepKind),
+            max_steps=st.integers(5, 50),
+            reduction_factor=st.integers(2, 9),
+            grace_period=st.integers(1, 5),
+        ),
+        st.builds(
+            Pruning,
+            rule=st.just(RACING),
+            max_steps=st.integers(8, 50),
+            level=st.floats(0.001, 0.5),
+            test=st.sampled_from(RACING_TESTS),
+            min_splits=st.integers(5, 7),
+        ),
+    ),
+    st.builds(
+        Threshold,
+        score=_floats,
+        place=st.one_of(
+            st.none(),
+            st.tuples(st.one_of(_counts, st.just(2**63 - 1)), _counts),
+        ),
+        keep=st.integers(1, 1_000),
+    ),
+)
+def test_pruning_and_its_thresholds_come_back(pruning: Pruning, threshold: Threshold) -> None:
+    message = pruning_to_proto(pruning)
+    assert message is not None
+    assert pruning_from_proto(message) == pruning
+    assert threshold_from_proto(threshold_to_proto(threshold, "r")) == threshold

@@ -21,8 +21,8 @@ class Example:
     peers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.slots < 0:
-            raise ValueError(f"CRESCENDO_SLOTS={self.slots} must be at least 0")
+        if self.slots > 100:
+            raise ValueError(f"CRESCENDO_SLOTS={self.slots} must be at most 100")
 
 
 def test_values_are_read_by_type_and_defaults_hold_for_the_rest() -> None:
@@ -52,5 +52,5 @@ def test_every_problem_is_named_in_one_message() -> None:
 
 
 def test_a_check_of_the_class_itself_is_reported_the_same_way() -> None:
-    with pytest.raises(SettingsError, match="at least 0"):
-        load(Example, {"CRESCENDO_ADDRESS": "a:1", "CRESCENDO_SLOTS": "-1"})
+    with pytest.raises(SettingsError, match="at most 100"):
+        load(Example, {"CRESCENDO_ADDRESS": "a:1", "CRESCENDO_SLOTS": "101"})

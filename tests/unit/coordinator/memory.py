@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from services.core.event import (
     Event,
     Notice,
     OrchestrationChanged,
+    OrchestrationReopened,
     Payload,
     RefinementMade,
     StageChanged,
@@ -89,6 +91,10 @@ class MemorySearchStore(MemoryLog):
         super().__init__("o-1")
         self.trials: list[Trial] = []
         self.plan = plan
+        self.budget = plan.budget
+        self.calls: Counter[str] = Counter()
+        self.refusals: list[Exception] = []
+        self.overdue = False
         self.slots = slots
         self.epoch = 1
         self.holder = ""
@@ -168,6 +174,7 @@ class MemorySearchStore(MemoryLog):
             cv_folds=self.plan.cv_folds,
             random_state=self.plan.random_state,
             max_concurrent_trials=self.plan.max_concurrent_trials,
+            budget=self.budget,
         )
 
     async def list_trials(
@@ -229,12 +236,17 @@ class MemorySearchStore(MemoryLog):
     async def create_trials(
         self, tuning_run_id: str, *, epoch: int, trials: Sequence[NewTrial]
     ) -> CreatedTrials:
+        self.calls["create_trials"] += 1
         run = self._guard(tuning_run_id, epoch)
+        if self.refusals:
+            raise self.refusals.pop()
         stored = {t.suggestion_index for t in self.trials if t.tuning_run_id == tuning_run_id}
         first, created = len(self.trials), 0
         for new in trials:
             if new.suggestion_index in stored:
                 continue
+            if self._remaining(tuning_run_id) == 0:
+                break
             created += 1
             self.trials.append(
                 Trial(
@@ -256,7 +268,9 @@ class MemorySearchStore(MemoryLog):
                 TrialsQueued(tuning_run_id=tuning_run_id, first_number=first, count=created)
             )
         self._lose_answer()
-        return CreatedTrials(first_number=first, created=created)
+        return CreatedTrials(
+            first_number=first, created=created, remaining=self._remaining(tuning_run_id)
+        )
 
     async def add_notice(
         self, tuning_run_id: str, *, epoch: int, reason: str, message: str, method_used: str
@@ -319,7 +333,22 @@ class MemorySearchStore(MemoryLog):
 
     def _announce(self, tuning_run_id: str, state: LifecycleState) -> None:
         index = self._run(tuning_run_id).stage_index
-        self.append(StageChanged(stage_index=index, tuning_run_id=tuning_run_id, state=state))
+        self.append(
+            StageChanged(
+                stage_index=index,
+                tuning_run_id=tuning_run_id,
+                state=state,
+                planned_trials=self._run(tuning_run_id).counts.total,
+            )
+        )
+
+    def _remaining(self, tuning_run_id: str) -> int:
+        if self.overdue:
+            return 0
+        planned = self._run(tuning_run_id).counts.total
+        left = planned - sum(each.tuning_run_id == tuning_run_id for each in self.trials)
+        limit = self.budget.max_trials
+        return left if limit is None else min(left, limit - len(self.trials))
 
     def _lose_answer(self) -> None:
         if self.lost_answers > 0:
@@ -331,6 +360,19 @@ class MemorySearchStore(MemoryLog):
     def end(self, state: LifecycleState) -> None:
         self.state = state
         self.append(OrchestrationChanged(state=state, final=True))
+
+    def extend(self, trials: int) -> None:
+        """Gives the last stage's tuning runs more trials, and the budget as many."""
+        if self.budget.max_trials is not None:
+            self.budget = replace(self.budget, max_trials=self.budget.max_trials + trials)
+        last = max(run.stage_index for run in self.runs)
+        if self.state.is_terminal:
+            self.state = LifecycleState.RUNNING
+            self.append(OrchestrationReopened(total_trials=0))
+        for run in [each for each in self.runs if each.stage_index == last]:
+            counts = replace(run.counts, total=run.counts.total + trials)
+            self._put(replace(run, counts=counts, state=LifecycleState.RUNNING))
+            self._announce(run.tuning_run_id, LifecycleState.RUNNING)
 
     def waiting(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.state is TrialState.QUEUED]
@@ -359,9 +401,10 @@ class MemorySearchStore(MemoryLog):
 
 
 class MemoryDispatchStore:
-    """Queued trials of one tuning run, and what was handed out."""
+    """Queued trials of one tuning run, and what was handed out; all of one class but those in `classes`."""
 
     def __init__(self) -> None:
+        self.classes: dict[int, str] = {}
         self.queued: list[int] = []
         self.dispatched: list[int] = []
         self.recalls: list[int] = []
@@ -374,7 +417,7 @@ class MemoryDispatchStore:
         self.dispatched.extend(numbers)
         hand_outs = [
             HandOut(
-                worker_class="default",
+                worker_class=self._class(number),
                 batch=TrialBatch(
                     orchestration_id="o",
                     tuning_run_id="r",
@@ -383,16 +426,29 @@ class MemoryDispatchStore:
             )
             for number in numbers
         ]
-        status = WorkerClassStatus(
-            worker_class="default", live_workers=1, slots=2, outstanding=len(self.dispatched)
+        statuses = tuple(
+            WorkerClassStatus(
+                worker_class=worker_class,
+                live_workers=1,
+                slots=2,
+                outstanding=sum(self._class(each) == worker_class for each in self.dispatched),
+            )
+            for worker_class in sorted({"default", *self.classes.values()})
         )
-        return HandedOut(hand_outs=tuple(hand_outs), worker_classes=(status,))
+        return HandedOut(hand_outs=tuple(hand_outs), worker_classes=statuses)
+
+    def _class(self, number: int) -> str:
+        return self.classes.get(number, "default")
 
     async def recall_trials(self, batches: Sequence[TrialBatch]) -> int:
         return self._recall([each.number for batch in batches for each in batch.trials])
 
-    async def recall_all_trials(self, *, dispatched_for_seconds: float = 0.0) -> int:
-        return self._recall(list(self.dispatched))
+    async def recall_all_trials(
+        self, *, dispatched_for_seconds: float = 0.0, worker_class: str = ""
+    ) -> int:
+        return self._recall(
+            [each for each in self.dispatched if worker_class in ("", self._class(each))]
+        )
 
     def _recall(self, numbers: list[int]) -> int:
         self.recalls.append(len(numbers))
@@ -402,10 +458,15 @@ class MemoryDispatchStore:
 
 
 class MemoryTrialDispatcher:
-    """Queues in a list; `refuse` leaves that many publishes unconfirmed."""
+    """Queues in a list; `refuse` leaves that many publishes unconfirmed.
+
+    Publishing to a class in `stuck` waits for its event and then fails; its depth is not told.
+    """
 
     def __init__(self) -> None:
+        self.stuck: dict[str, asyncio.Event] = {}
         self.published: list[int] = []
+        self._classes: dict[int, str] = {}
         self.refuse = 0
         self.down = False
         self.listeners: list[Callable[[], None]] = []
@@ -415,17 +476,24 @@ class MemoryTrialDispatcher:
             raise Unavailable("the broker is away")
         answers = []
         for hand_out in hand_outs:
+            if hand_out.worker_class in self.stuck:
+                await self.stuck[hand_out.worker_class].wait()
+                raise Unavailable("the queue does not answer")
             sure = self.refuse <= 0
             self.refuse -= 1
             if sure:
                 self.published.extend(each.number for each in hand_out.batch.trials)
+                for each in hand_out.batch.trials:
+                    self._classes[each.number] = hand_out.worker_class
             answers.append(sure)
         return answers
 
     async def depth(self, worker_class: str) -> int:
         if self.down:
             raise Unavailable("the broker is away")
-        return len(self.published)
+        if worker_class in self.stuck:
+            raise Unavailable("the queue does not answer")
+        return sum(self._classes[each] == worker_class for each in self.published)
 
     def add_connected_listener(self, listener: Callable[[], None]) -> None:
         self.listeners.append(listener)

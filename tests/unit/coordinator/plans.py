@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.core.budget import Budget
 from services.core.objective import EvaluationSpec
 from services.core.plan import Plan, StagePlan, TuningRunPlan
 from services.core.space import Grid, Parameter, SearchSpace
@@ -34,7 +35,7 @@ def run_plan(
     )
 
 
-def plan(*stages: StagePlan, max_concurrent: int = 0) -> Plan:
+def plan(*stages: StagePlan, max_concurrent: int = 0, max_trials: int | None = None) -> Plan:
     """A plan of stages."""
     return Plan(
         workflow="tuning" if len(stages) == 1 else "progressive_search",
@@ -44,12 +45,20 @@ def plan(*stages: StagePlan, max_concurrent: int = 0) -> Plan:
         cv_folds=5,
         random_state=42,
         max_concurrent_trials=max_concurrent,
+        budget=Budget(max_trials=max_trials),
     )
 
 
-def grid_plan() -> Plan:
+def grid_plan(*, max_trials: int | None = None) -> Plan:
     """A grid of 12 points."""
-    return plan(StagePlan(method="grid_search", tuning_runs=(run_plan(None),)))
+    stage = StagePlan(method="grid_search", tuning_runs=(run_plan(None),))
+    return plan(stage, max_trials=max_trials)
+
+
+def comparison_plan(*, max_trials: int) -> Plan:
+    """Two tuning runs of 12 points each, side by side, that take from one budget."""
+    runs = (run_plan(None), run_plan(None, model_run_id="other"))
+    return plan(StagePlan(method="grid_search", tuning_runs=runs), max_trials=max_trials)
 
 
 def random_plan(budget: int) -> Plan:

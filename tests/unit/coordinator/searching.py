@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from services.coordinator.adapters.searchers.registry import make_searcher
 from services.coordinator.ports import SearchTask
 from services.core.hull import hull_space
+from services.core.plan import DEFAULT_EXPLORE
 from services.core.searcher import Suggestion
 from services.core.space import (
     Assignment,
@@ -49,6 +51,7 @@ def task(
     original: SearchSpace | None = None,
     seed: int = 42,
     stage_index: int = 0,
+    explore: float = DEFAULT_EXPLORE,
 ) -> SearchTask:
     """A task on a space, refined when another one is its original."""
     return SearchTask(
@@ -58,6 +61,7 @@ def task(
         original_space=original or space,
         seed=seed,
         stage_index=stage_index,
+        explore=explore,
         refined=original is not None,
     )
 
@@ -105,7 +109,10 @@ def search(
         for each in asked:
             score = objective(each.parameters)
             state = TrialState.FAILED if score is None else TrialState.SUCCEEDED
-            ended = trial(len(known), each.parameters, score, state=state)
+            ended = replace(
+                trial(len(known), each.parameters, score, state=state),
+                stage_index=subject.stage_index,
+            )
             known.append(ended)
             done.append((each, ended))
         if len(asked) < count:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
 
 from services.coordinator.adapters.searchers.registry import make_searcher
 from services.coordinator.ports import SearcherFailed, SearchTask, WorkerClassStatus
 from services.coordinator.service.bell import Bell
 from services.coordinator.service.capacity import Capacity
+from services.coordinator.service.closing import most_frequent_failure
 from services.coordinator.service.conducting import Conductor
 from services.coordinator.service.following import Followers
 from services.coordinator.service.leasing import SearcherLeases
+from services.core.errors import InvalidRequest, WrongState
 from services.core.plan import LifecycleState, Plan
+from services.core.run import Orchestration
 from services.core.searcher import Suggestion
-from services.core.trial import Trial, TrialState
+from services.core.trial import Failure, FailureKind, Trial, TrialState
 from tests.unit.coordinator.memory import MemorySearchStore
 from tests.unit.coordinator.plans import (
     bayesian_plan,
+    comparison_plan,
     grid_plan,
     progressive_plan,
     random_plan,
 )
+from tests.unit.core.strategies import make_trial
 
 
 class InlineSuggesting:
@@ -179,8 +187,24 @@ async def test_a_run_whose_trials_all_fail_fails_with_the_most_frequent_message(
     assert store.state is LifecycleState.FAILED
     (closing,) = store.closings
     assert closing.reason == "ALL_TRIALS_FAILED"
-    assert "it broke" in closing.message
+    assert closing.message == "12 of 12 failed trials with exception: it broke"
     assert len(store.trials) == 12
+
+
+def test_a_failure_is_told_with_the_counters_numbers_and_in_short() -> None:
+    common = Failure(kind=FailureKind.EXCEPTION, message="ValueError: " + "x" * 4_000)
+    rare = replace(common, message="ValueError: rare")
+    trials = [
+        replace(make_trial(number, {}, None), failure=rare if number == 0 else common)
+        for number in range(4)
+    ]
+    message = most_frequent_failure(trials, failed=4)
+    assert message.startswith("3 of 4 failed trials with exception: ValueError: xxx")
+    assert len(message) < 400
+    # Of very many the first are read, and they alone are known.
+    message = most_frequent_failure(trials, failed=1_500)
+    assert message.startswith("at least 3 of 1500 failed trials with exception: ValueError: xxx")
+    assert most_frequent_failure([], failed=0) == ""
 
 
 async def test_answers_that_are_lost_after_the_store_acted_create_nothing_twice() -> None:
@@ -211,3 +235,89 @@ async def test_a_lease_that_another_took_ends_the_conductor_without_a_trace() ->
         await work(store)
     assert len(store.trials) == 12
     assert {trial.state for trial in store.trials} == {TrialState.SUCCEEDED}
+
+
+async def test_a_budget_smaller_than_the_grid_ends_the_run_without_asking_again_and_again() -> None:
+    store = await complete(grid_plan(max_trials=7))
+    assert len(store.trials) == 7
+    assert store.closings[0].reason == "BUDGET_SPENT"
+    assert store.calls["create_trials"] <= 2
+
+
+async def test_runs_side_by_side_share_one_budget_exactly() -> None:
+    store = await complete(comparison_plan(max_trials=9))
+    assert len(store.trials) == 9
+    assert {closing.reason for closing in store.closings} == {"BUDGET_SPENT"}
+    assert store.calls["create_trials"] <= 6
+
+
+async def test_an_extension_while_it_runs_adds_exactly_so_many() -> None:
+    store = MemorySearchStore(bayesian_plan(4))
+    async with coordinator(store):
+        await work(store, until=lambda: len(store.trials) >= 3)
+        store.extend(3)
+        await work(store)
+    assert len(store.trials) == 7
+    assert [closing.reason for closing in store.closings] == ["BUDGET_SPENT"]
+
+
+async def test_a_completed_search_that_is_extended_goes_on_with_what_it_knows() -> None:
+    plan = progressive_plan(n_random=6, n_bayesian=4)
+    longer = await complete(progressive_plan(n_random=6, n_bayesian=9))
+    store = MemorySearchStore(plan)
+    async with coordinator(store):
+        await work(store)
+        assert len(store.trials) == 22
+        store.extend(5)
+        await work(store)
+    assert len(store.trials) == 27
+    assert by_suggestion(store)[:22] == by_suggestion(longer)[:22]
+    assert [trial.suggestion_index for trial in store.trials[22:]] == [4, 5, 6, 7, 8]
+
+
+async def test_an_extension_between_the_look_and_the_end_is_run_too() -> None:
+    store = MemorySearchStore(random_plan(3))
+    extended = False
+    read = store.get_orchestration
+
+    async def read_after_an_extension(orchestration_id: str) -> Orchestration:
+        nonlocal extended
+        if not extended and all(trial.state.is_terminal for trial in store.trials) and store.trials:
+            extended = True
+            store.extend(2)
+        return await read(orchestration_id)
+
+    store.get_orchestration = read_after_an_extension  # type: ignore[method-assign]
+    async with coordinator(store):
+        await work(store)
+    assert extended
+    assert len(store.trials) == 5
+
+
+@pytest.mark.parametrize(
+    "error", [WrongState("not now"), InvalidRequest([]), RuntimeError("a bug")], ids=repr
+)
+async def test_refusals_are_met_with_growing_patience_until_they_stop(error: Exception) -> None:
+    store = MemorySearchStore(grid_plan())
+    store.refusals = [error] * 4
+    begun = asyncio.get_running_loop().time()
+    async with coordinator(store):
+        await work(store)
+    # Waits of 0.05, 0.1, 0.2 and 0.4 seconds.
+    assert asyncio.get_running_loop().time() - begun >= 0.75
+    assert len(store.trials) == 12
+
+
+async def test_a_deadline_is_left_to_the_store_to_end_the_search_with() -> None:
+    store = MemorySearchStore(bayesian_plan(6))
+    async with coordinator(store):
+        await work(store, until=lambda: len(store.trials) >= 3)
+        store.overdue = True
+        calls = store.calls["create_trials"]
+        # All that is open ends; the conductor asks again, now and then, and closes nothing.
+        await work(store, until=lambda: store.calls["create_trials"] >= calls + 3)
+        assert store.closings == []
+        store.overdue = False
+        await work(store)
+    assert len(store.trials) == 6
+    assert [closing.reason for closing in store.closings] == ["BUDGET_SPENT"]

@@ -100,10 +100,11 @@ def test_a_long_history_does_not_make_suggestions_slow() -> None:
             task("random_search", HARTMANN), hartmann6, trials=1_500, together=500
         )
     ]
-    started = time.perf_counter()
+    # Of the processor: how long others keep it is not the searcher's doing.
+    started = time.process_time()
     search(task("bayesian", HARTMANN), hartmann6, trials=1, before=before)
     # Far above what it takes (see the searcher's cap), far below what 1,500 points would.
-    assert time.perf_counter() - started < 5.0
+    assert time.process_time() - started < 5.0
 
 
 def test_scores_that_are_all_equal_can_be_modelled() -> None:

@@ -1,6 +1,8 @@
-"""One contract for all searchers, and what each promises beyond it."""
+"""What each searcher promises beyond the contract of all of them (tests/contract/searchers)."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -8,81 +10,42 @@ from hypothesis import strategies as st
 from sklearn.model_selection import ParameterGrid
 
 from services.coordinator.adapters.searchers.registry import make_searcher
-from services.coordinator.ports import SearcherFailed, SearchTask
+from services.coordinator.adapters.searchers.skopt_engine import told_history
+from services.coordinator.adapters.searchers.tpe import capped_history
+from services.coordinator.ports import SearcherFailed
 from services.core.digest import assignment_digest
-from services.core.space import Choices, Fixed, Parameter, SearchSpace, contains
-from services.core.trial import TrialState
+from services.core.neighbourhood_box import box_around
+from services.core.plan import MODEL_BASED_METHODS
+from services.core.space import (
+    Assignment,
+    Choices,
+    Fixed,
+    FloatRange,
+    Parameter,
+    SearchSpace,
+    contains,
+)
+from services.core.start_points import StartPoints
+from services.core.trial import SplitScores, TrialState
 from tests.unit.coordinator.searching import (
     MIXED,
     NARROWED,
     SMALL_GRID,
-    inside,
     search,
     smooth,
     task,
     trial,
 )
 
+UNIT_SQUARE = SearchSpace.of(
+    Parameter(name=name, domain=FloatRange(low=0.0, high=1.0)) for name in ("x", "y")
+)
 FIXED = SearchSpace.of([Parameter(name="C", domain=Fixed(value=1.0))])
 
-TASKS = [
-    pytest.param(task("grid_search", SMALL_GRID), id="grid"),
-    pytest.param(task("random_search", SMALL_GRID), id="random over lists"),
-    pytest.param(task("random_search", MIXED), id="random over ranges"),
-    pytest.param(task("random_search", NARROWED, original=MIXED), id="random refined"),
-    pytest.param(task("bayesian", MIXED), id="bayesian"),
-    pytest.param(task("bayesian", NARROWED, original=MIXED), id="bayesian refined"),
-    pytest.param(task("bayesian", SMALL_GRID), id="bayesian over lists"),
-    pytest.param(task("cross_validation", FIXED), id="fixed"),
-]
 
-
-@pytest.mark.parametrize("subject", TASKS)
-def test_no_point_comes_twice_and_all_lie_in_the_original_space(subject: SearchTask) -> None:
-    bounds = subject.original_space
-    if subject.method == "bayesian" or subject.refined:
-        bounds = inside(bounds)
-    points = [each.parameters for each, _ in search(subject, lambda _: 0.5, trials=18)]
-    assert len({assignment_digest(point) for point in points}) == len(points)
-    assert all(contains(bounds, point) for point in points)
-
-
-@pytest.mark.parametrize("subject", TASKS)
-@pytest.mark.parametrize("cut", [1, 7, 9])
-def test_a_replay_makes_the_same_points_as_the_uninterrupted_search(
-    subject: SearchTask, cut: int
-) -> None:
-    whole = search(subject, _partial_score, trials=12)
-    known = [ended for _, ended in whole[:cut]]
-    again = make_searcher(subject).ask(count=1, first_index=cut, known=known)
-    assert list(again) == [each for each, _ in whole[cut : cut + 1]]
-
-
-@pytest.mark.parametrize("subject", TASKS)
-def test_asking_one_by_one_with_the_rest_pending_is_asking_for_all(subject: SearchTask) -> None:
-    known = [ended for _, ended in search(subject, _partial_score, trials=7)]
-    searcher = make_searcher(subject)
-    together = searcher.ask(count=4, first_index=len(known), known=known)
-    one_by_one = []
-    for _ in together:
-        (each,) = make_searcher(subject).ask(count=1, first_index=len(known), known=known)
-        one_by_one.append(each)
-        known.append(trial(len(known), each.parameters))
-    assert one_by_one == list(together)
-
-
-@pytest.mark.parametrize("subject", TASKS)
-def test_failed_and_cancelled_trials_are_neither_learnt_from_nor_repeated(
-    subject: SearchTask,
-) -> None:
-    whole = search(subject, lambda _: None, trials=9)
-    assert len({assignment_digest(each.parameters) for each, _ in whole}) == len(whole)
-
-
-def _partial_score(point: object) -> float | None:
-    # Every seventh point or so fails, by its digest: the same in every run.
-    digest = int(assignment_digest(point), 16)  # type: ignore[arg-type]
-    return None if digest % 7 == 0 else (digest % 1000) / 1000
+def _hill(point: Assignment) -> float:
+    """Highest at (0.3, 0.7)."""
+    return -sum((float(str(point[name])) - at) ** 2 for name, at in (("x", 0.3), ("y", 0.7)))
 
 
 # --- Grid ---
@@ -119,6 +82,13 @@ def test_a_refined_random_stage_looks_outside_in_a_fifth_of_its_points() -> None
     assert len(explored) == 20
     assert all(contains(NARROWED, each.parameters) for each, _ in whole if each.phase == "random")
     assert not all(contains(NARROWED, each.parameters) for each in explored)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.5, 15), (1.0, 30)])
+def test_a_random_stage_explores_with_the_share_it_was_asked_for(share: float, count: int) -> None:
+    subject = task("random_search", NARROWED, original=MIXED, explore=share)
+    phases = [each.phase for each, _ in search(subject, smooth, trials=30)]
+    assert phases.count("explore") == count
 
 
 def test_two_random_stages_of_a_plan_draw_other_points() -> None:
@@ -160,6 +130,14 @@ def test_a_refined_bayesian_stage_looks_outside_with_every_third_point() -> None
     assert all(contains(NARROWED, each.parameters) for each, _ in whole if each.phase == "model")
 
 
+@pytest.mark.parametrize(("share", "places"), [(0.0, []), (0.3, [1, 3, 5]), (0.6, [*range(6)])])
+def test_a_bayesian_stage_explores_five_thirds_as_often(share: float, places: list[int]) -> None:
+    before = [ended for _, ended in search(task("random_search", MIXED), smooth, trials=8)]
+    subject = task("bayesian", NARROWED, original=MIXED, explore=share)
+    whole = search(subject, smooth, trials=6, before=before)
+    assert [at for at, (each, _) in enumerate(whole) if each.phase == "explore"] == places
+
+
 def test_points_asked_for_together_are_spread() -> None:
     known = [ended for _, ended in search(task("bayesian", MIXED), smooth, trials=12)]
     asked = make_searcher(task("bayesian", MIXED)).ask(count=4, first_index=12, known=known)
@@ -175,9 +153,10 @@ def test_bayesian_search_exhausts_a_small_space() -> None:
     assert len(wide) == 60
 
 
-def test_a_space_without_choice_cannot_be_modelled() -> None:
+@pytest.mark.parametrize("method", MODEL_BASED_METHODS)
+def test_a_space_without_choice_cannot_be_modelled(method: str) -> None:
     with pytest.raises(SearcherFailed, match="nothing to model"):
-        make_searcher(task("bayesian", FIXED))
+        make_searcher(task(method, FIXED))
 
 
 def test_trials_outside_the_model_do_not_disturb_it() -> None:
@@ -190,10 +169,215 @@ def test_trials_outside_the_model_do_not_disturb_it() -> None:
     assert len(asked) == 1
 
 
+# --- Sobol ---
+
+
+def test_sobol_points_fill_every_dimension_evenly() -> None:
+    whole = search(task("sobol", UNIT_SQUARE), lambda _: 0.5, trials=16, together=16)
+    for name in ("x", "y"):
+        sixteenths = sorted(int(float(str(each.parameters[name])) * 16) for each, _ in whole)
+        assert sixteenths == [*range(16)]
+
+
+def test_sobol_points_do_not_depend_on_results_or_on_how_many_are_asked_for() -> None:
+    subject = task("sobol", MIXED)
+    good = [each for each, _ in search(subject, smooth, trials=20)]
+    bad = [each for each, _ in search(subject, lambda _: None, trials=20, together=7)]
+    assert good == bad
+
+
+def test_sobol_with_another_seed_draws_other_points() -> None:
+    first = search(task("sobol", MIXED), smooth, trials=4)
+    second = search(task("sobol", MIXED, seed=43), smooth, trials=4)
+    assert [each for each, _ in first] != [each for each, _ in second]
+
+
+def test_a_refined_sobol_stage_looks_outside_in_a_fifth_of_its_points() -> None:
+    whole = search(task("sobol", NARROWED, original=MIXED), smooth, trials=50)
+    assert sum(each.phase == "explore" for each, _ in whole) == 10
+    assert all(contains(NARROWED, each.parameters) for each, _ in whole if each.phase == "sobol")
+
+
+# --- TPE ---
+
+
+def test_tpe_starts_spread_and_then_models() -> None:
+    whole = search(task("tpe", MIXED), smooth, trials=8)
+    assert [each.phase for each, _ in whole] == ["startup"] * 5 + ["model"] * 3
+
+
+def test_tpe_beats_random_search_where_there_is_something_to_learn() -> None:
+    def best(method: str, seed: int) -> float:
+        return max(
+            smooth(each.parameters)
+            for each, _ in search(task(method, MIXED, seed=seed), smooth, trials=40)
+        )
+
+    seeds = range(5)
+    assert sum(best("tpe", each) for each in seeds) > sum(
+        best("random_search", each) for each in seeds
+    )
+
+
+def test_tpe_learns_from_earlier_stages_only_what_lies_in_its_space() -> None:
+    before = [ended for _, ended in search(task("random_search", MIXED), smooth, trials=12)]
+    subject = task("tpe", NARROWED, original=MIXED, stage_index=2)
+    whole = search(subject, smooth, trials=9, before=before)
+    assert all(contains(NARROWED, each.parameters) for each, _ in whole if each.phase != "explore")
+    # All trials lie in the original bounds: enough to model those from the first turn on.
+    assert [place for place, (each, _) in enumerate(whole) if each.phase == "explore"] == [2, 5, 8]
+
+
+def test_tpe_spreads_points_asked_for_together() -> None:
+    known = [ended for _, ended in search(task("tpe", MIXED), smooth, trials=12)]
+    asked = make_searcher(task("tpe", MIXED)).ask(count=6, first_index=12, known=known)
+    assert len({assignment_digest(each.parameters) for each in asked}) == 6
+
+
+def test_tpe_is_told_the_best_and_the_most_recent_trials_and_all_pending() -> None:
+    ended = [
+        trial(n, {"x": float(n)}, 1.0 if n < 5 else 0.5, state=TrialState.SUCCEEDED)
+        for n in range(3_000)
+    ]
+    failed = trial(3_000, {"x": -1.0}, state=TrialState.FAILED)
+    told = {each.number for each in capped_history([*ended, failed, trial(3_001, {"x": -2.0})])}
+    assert set(range(5)) | set(range(2_000, 3_000)) | {3_001} <= told
+    assert len(told) <= 1_101
+    assert 3_000 not in told
+
+
+def test_pruned_trials_count_as_bad_ones_for_tpe() -> None:
+    known = [ended for _, ended in search(task("tpe", MIXED), smooth, trials=12)]
+    pruned = [
+        trial(12 + n, each.parameters, state=TrialState.PRUNED)
+        for n, (each, _) in enumerate(search(task("random_search", MIXED), smooth, trials=9))
+    ]
+    subject = make_searcher(task("tpe", MIXED))
+    without = subject.ask(count=3, first_index=21, known=known)
+    assert subject.ask(count=3, first_index=21, known=[*known, *pruned]) != without
+
+
+# --- scikit-optimize ---
+
+
+def test_scikit_optimize_starts_spread_then_models_and_spreads_points_asked_for_together() -> None:
+    whole = search(task("bayesian_skopt", MIXED), smooth, trials=9)
+    assert [each.phase for each, _ in whole] == ["startup"] * 5 + ["model"] * 4
+    known = [ended for _, ended in whole]
+    asked = make_searcher(task("bayesian_skopt", MIXED)).ask(count=3, first_index=9, known=known)
+    assert len({assignment_digest(each.parameters) for each in asked}) == 3
+
+
+def test_scikit_optimize_finds_better_points_than_random_search() -> None:
+    def best(method: str) -> float:
+        whole = search(task(method, UNIT_SQUARE), _hill, trials=12)
+        return max(_hill(each.parameters) for each, _ in whole)
+
+    assert best("bayesian_skopt") > best("random_search")
+
+
+def test_scikit_optimize_models_scores_that_are_all_equal() -> None:
+    whole = search(task("bayesian_skopt", UNIT_SQUARE), lambda _: 0.5, trials=7)
+    assert len({assignment_digest(each.parameters) for each, _ in whole}) == 7
+
+
+def test_scikit_optimize_is_told_the_best_the_latest_and_what_is_pending() -> None:
+    points = search(task("random_search", UNIT_SQUARE), lambda _: 0.5, trials=200, together=200)
+    scored = [replace(ended, score=ended.number / 200) for _, ended in points]
+    scored[3] = replace(scored[3], score=2.0)
+    failed = trial(200, {"x": 0.1, "y": 0.1}, state=TrialState.FAILED)
+    pending = trial(201, {"x": 0.2, "y": 0.2})
+    told = [each.number for each in told_history([*scored, failed, pending])]
+    assert told == sorted(told)
+    assert len(told) == 101
+    assert {3, 199, 201} <= set(told)
+    assert 200 not in told
+
+
+# --- Points that are tried first ---
+
+
+START = StartPoints(
+    baseline={"C": 1.0, "kernel": "rbf", "max_depth": 12},
+    points_to_try=({"C": 2.0, "kernel": "poly", "max_depth": None},),
+)
+
+
+def test_the_baseline_comes_first_then_the_points_given_then_the_methods_own() -> None:
+    subject = replace(task("random_search", MIXED), start=START)
+    whole = search(subject, smooth, trials=5, together=5)
+    assert [each.phase for each, _ in whole] == ["baseline", "given", "random", "random", "random"]
+    assert [each.parameters for each, _ in whole[:2]] == [START.baseline, *START.points_to_try]
+    # What comes after is what the method would have suggested there without them.
+    alone = search(task("random_search", MIXED), smooth, trials=5)
+    assert [each for each, _ in whole[2:]] == [each for each, _ in alone[2:]]
+
+
+def test_a_point_that_an_earlier_stage_tried_is_not_tried_again() -> None:
+    before = [trial(0, START.points_to_try[0], 0.5)]
+    subject = replace(task("random_search", MIXED, stage_index=1), start=START)
+    whole = search(subject, smooth, trials=3, before=before)
+    assert [each.phase for each, _ in whole] == ["baseline", "random", "random"]
+
+
+def test_a_model_learns_from_the_points_that_were_tried_first() -> None:
+    whole = search(replace(task("tpe", MIXED), start=START), smooth, trials=6)
+    assert [each.phase for each, _ in whole] == ["baseline", "given"] + ["startup"] * 3 + ["model"]
+
+
+# --- Local ---
+
+
+AROUND = box_around(MIXED, START.baseline or {}, 0.2)
+
+
+def test_a_local_search_moves_one_parameter_at_a_time_and_then_several() -> None:
+    subject = replace(task("local", AROUND), start=START)
+    whole = search(subject, smooth, trials=20)
+    assert [each.phase for each, _ in whole[:2]] == ["baseline", "given"]
+    singles = [each.parameters for each, _ in whole if each.phase == "one_at_a_time"]
+    # Both ends and both halves of two ranges, null, and two other kernels.
+    assert len(singles) == 11
+    assert START.baseline is not None
+    assert all(sum(point[name] != START.baseline[name] for name in point) == 1 for point in singles)
+    assert [each.phase for each, _ in whole[13:]] == ["joint"] * 7
+
+
+def test_joint_moves_of_a_local_search_follow_the_best_trial() -> None:
+    subject = replace(task("local", AROUND), start=START)
+    start = [ended for _, ended in search(subject, lambda _: 0.1, trials=13)]
+    peak: Assignment = {"C": 3.9, "kernel": "linear", "max_depth": 18}
+    known = [*start, trial(13, peak, 0.9)]
+    asked = make_searcher(subject).ask(count=1, first_index=15, known=known)
+    assert any(asked[0].parameters[name] == peak[name] for name in peak)
+
+
+def test_a_local_search_without_a_baseline_cannot_begin() -> None:
+    with pytest.raises(SearcherFailed, match="no baseline"):
+        make_searcher(task("local", MIXED)).ask(count=1, first_index=0, known=[])
+
+
+def test_a_later_local_search_moves_around_the_best_before_it_whatever_it_finds_itself() -> None:
+    best: Assignment = {"C": 3.0, "kernel": "linear", "max_depth": 12}
+    before = [
+        trial(0, best, 0.9),
+        trial(1, {**best, "kernel": "rbf"}, 0.8),
+        # Better, but not in the box.
+        trial(2, {**best, "C": 100.0}, 0.95),
+    ]
+    subject = task("local", box_around(MIXED, best, 0.1), original=MIXED, stage_index=1)
+    whole = search(subject, lambda _: 0.99, trials=11, before=before)
+    singles = [each.parameters for each, _ in whole if each.phase == "one_at_a_time"]
+    # As around a baseline, but for what was tried already: the best itself, and it with another kernel.
+    assert len(singles) == 10
+    assert all(sum(point[name] != best[name] for name in point) == 1 for point in singles)
+    assert whole[10][0].phase == "joint"
+
+
 # --- Used-up spaces ---
 
 
-@pytest.mark.parametrize("method", ["random_search", "bayesian"])
+@pytest.mark.parametrize("method", ["random_search", "sobol", *MODEL_BASED_METHODS])
 def test_a_stage_that_begins_in_a_used_up_space_repeats_the_best_point_once(method: str) -> None:
     space = SearchSpace.of([Parameter(name="k", domain=Choices(values=("a", "b", "c")))])
     before = [
@@ -202,3 +386,34 @@ def test_a_stage_that_begins_in_a_used_up_space_repeats_the_best_point_once(meth
     ]
     whole = search(task(method, space, stage_index=1), lambda _: 0.9, trials=5, before=before)
     assert [(each.parameters, each.phase) for each, _ in whole] == [({"k": "b"}, "repeat")]
+
+
+def test_a_shuffled_grid_has_every_point_once_under_its_own_candidate_index() -> None:
+    plain = task("grid_search", SMALL_GRID)
+    shuffled = replace(plain, shuffled=True)
+    in_order = make_searcher(plain).ask(count=100, first_index=0, known=())
+    mixed = make_searcher(shuffled).ask(count=100, first_index=0, known=())
+    assert mixed != in_order
+    assert sorted(mixed, key=lambda each: each.candidate_index or 0) == in_order
+    # It goes on elsewhere where it stopped here.
+    assert make_searcher(shuffled).ask(count=5, first_index=7, known=()) == mixed[7:12]
+
+
+def test_a_gaussian_process_learns_from_trials_that_were_stopped_early() -> None:
+    whole = task("bayesian", MIXED)
+    searcher = make_searcher(whole)
+    points = searcher.ask(count=8, first_index=0, known=())
+    scores = (0.5, 0.6, 0.7)
+    known = [
+        replace(
+            trial(number, each.parameters, 0.5 + number / 20),
+            metrics=(SplitScores(metric="accuracy", scores=scores),),
+        )
+        for number, each in enumerate(points[:6])
+    ]
+    stopped = replace(
+        trial(6, points[6].parameters, state=TrialState.PRUNED),
+        metrics=(SplitScores(metric="accuracy", scores=(0.1,)),),
+    )
+    without = searcher.ask(count=1, first_index=8, known=[*known, replace(stopped, metrics=())])
+    assert searcher.ask(count=1, first_index=8, known=[*known, stopped]) != without

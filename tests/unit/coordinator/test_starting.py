@@ -1,145 +1,40 @@
-"""Requests: every violation at once, defaults, repeats, previews."""
+"""Starting searches: plans and their defaults, repeats, previews, budgets."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable
 from dataclasses import replace
 
 import pytest
 
-from services.coordinator.ports import Dataset, ModelRun
 from services.coordinator.service.bell import Bell
-from services.coordinator.service.preview import preview
 from services.coordinator.service.requests import (
     ComparisonRequest,
     CrossValidationRequest,
     ProgressiveSearchRequest,
-    RequestIdentity,
+    SelectionRequest,
     TuningRequest,
 )
 from services.coordinator.service.starting import Starting
-from services.core.errors import AlreadyExists, InvalidRequest, NotFound
+from services.core.budget import Budget
+from services.core.errors import AlreadyExists
 from services.core.model_catalog import MODEL_TYPES
-from services.core.objective import Task
-from services.core.plan import LifecycleState, Plan, RequestKey
-from services.core.run import Orchestration
-from services.core.space import FloatRange, Grid, IntRange
-
-UUID = "3f2b8c9e-1d4a-4c6b-9a77-0e5d2f1b6c88"
-PLAIN = RequestIdentity(
-    rpc="Start", request_id="", body_hash=b"b", spec_hash=b"s", validate_only=False
+from services.core.plan import LifecycleState
+from services.core.selection import (
+    BY_SCORE,
+    ONE_STANDARD_ERROR,
+    Preference,
+    Selection,
+    Simpler,
 )
-ROWS = 150
-
-DATASETS = {
-    "iris": Dataset(
-        dataset_id="iris",
-        task=Task.CLASSIFICATION,
-        row_count=ROWS,
-        class_counts=(("a", 50), ("b", 50), ("c", 50)),
-        content_hash="1" * 64,
-    ),
-    "rare": Dataset(
-        dataset_id="rare",
-        task=Task.CLASSIFICATION,
-        row_count=ROWS,
-        class_counts=(("0", 146), ("1", 4)),
-        content_hash="2" * 64,
-    ),
-    "diabetes": Dataset(
-        dataset_id="diabetes",
-        task=Task.REGRESSION,
-        row_count=442,
-        class_counts=(),
-        content_hash="3" * 64,
-    ),
-}
-
-
-def _model_run(name: str, model_type: str, dataset: str, **fixed: object) -> ModelRun:
-    return ModelRun(
-        model_run_id=name,
-        dataset_id=dataset,
-        model_type=model_type,
-        fixed_parameters=fixed,  # type: ignore[arg-type]
-        steps=(),
-    )
-
-
-MODEL_RUNS = {
-    each.model_run_id: each
-    for each in (
-        _model_run("forest", "random_forest_classifier", "iris"),
-        _model_run("fixed-forest", "random_forest_classifier", "iris", n_estimators=7),
-        _model_run("svm", "svm_classifier", "iris"),
-        _model_run("rare-svm", "svm_classifier", "rare"),
-        _model_run("ridge", "ridge", "diabetes"),
-    )
-}
-
-
-class MemoryRequestStore:
-    """Model runs and datasets from the tables above; remembers what was created."""
-
-    def __init__(self) -> None:
-        self.created: list[Plan] = []
-        self.keys: list[RequestKey | None] = []
-        self.found = 0
-
-    async def find_request(self, key: RequestKey) -> Orchestration | None:
-        self.found += 1
-        for plan, earlier in zip(self.created, self.keys, strict=True):
-            if earlier is not None and earlier.request_id == key.request_id:
-                if earlier.body_hash != key.body_hash:
-                    raise AlreadyExists("another body")
-                return replace(preview(plan), orchestration_id="o")
-        return None
-
-    async def get_model_run(self, model_run_id: str) -> ModelRun:
-        if model_run_id not in MODEL_RUNS:
-            raise NotFound(f"there is no model run {model_run_id}")
-        return MODEL_RUNS[model_run_id]
-
-    async def get_dataset(self, dataset_id: str) -> Dataset:
-        return DATASETS[dataset_id]
-
-    async def create_orchestration(
-        self, plan: Plan, *, key: RequestKey | None, spec_hash: bytes
-    ) -> Orchestration:
-        self.created.append(plan)
-        self.keys.append(key)
-        return replace(preview(plan), orchestration_id="o", state=LifecycleState.RUNNING)
-
-    async def get_orchestration(self, orchestration_id: str) -> Orchestration:
-        raise NotFound(orchestration_id)
-
-    async def pause(self, orchestration_id: str) -> Orchestration:
-        raise NotFound(orchestration_id)
-
-    async def resume(self, orchestration_id: str) -> Orchestration:
-        raise NotFound(orchestration_id)
-
-    async def cancel(self, orchestration_id: str) -> Orchestration:
-        raise NotFound(orchestration_id)
-
-
-@pytest.fixture
-def store() -> MemoryRequestStore:
-    return MemoryRequestStore()
-
-
-@pytest.fixture
-def starting(store: MemoryRequestStore) -> Starting:
-    return Starting(store=store, leases=Bell(), trial_timeout_seconds=None)
-
-
-async def refused(call: Awaitable[Orchestration]) -> dict[str, str]:
-    """The violations a request was refused with, by path."""
-    with pytest.raises(InvalidRequest) as refusal:
-        await call
-    return {each.field: each.description for each in refusal.value.violations}
-
+from services.core.space import Choices, FloatRange, Grid, IntRange
+from services.core.space_request import (
+    DistributionRequest,
+    ParameterRequest,
+    RangeRequest,
+    SpaceRequest,
+)
+from services.core.splitting import Splitter
+from tests.unit.coordinator.request_store import PLAIN, UUID, MemoryRequestStore, refused
 
 # --- Plans ---
 
@@ -207,6 +102,85 @@ async def test_bayesian_tuning_searches_the_range_a_list_spans(
     assert run.planned_trials == 7
 
 
+async def test_a_typed_space_is_gridded_first_and_searched_as_ranges_after(
+    starting: Starting, store: MemoryRequestStore
+) -> None:
+    space = SpaceRequest(
+        parameters=(
+            ParameterRequest(
+                name="C", domain=RangeRequest(whole=False, low=0.1, high=10.0, log=True)
+            ),
+            ParameterRequest(name="kernel", domain=Choices(values=("rbf", "linear"))),
+        )
+    )
+    request = ProgressiveSearchRequest(model_run_id="svm", search_space=space, grid_resolution=3)
+    await starting.progressive_search(request, PLAIN)
+    (plan,) = store.created
+    grid, random, bayesian = (stage.tuning_runs[0] for stage in plan.stages)
+    assert grid.space.parameters[0].domain == Grid(values=(0.1, 1.0, 10.0))
+    assert grid.planned_trials == 6
+    assert random.space == bayesian.space
+    assert random.space.parameters[0].domain == FloatRange(low=0.1, high=10.0, log=True)
+    assert random.total_combinations is None
+    (notice,) = plan.notices
+    assert notice.startswith("RANGES_GRIDDED: grid_search tries C at 0.1, 1, 10;")
+
+
+async def test_lists_read_as_logarithmic_are_told_of_and_may_be_searched_otherwise(
+    starting: Starting, store: MemoryRequestStore
+) -> None:
+    grid: dict[str, list[object]] = {"C": [0.1, 1.0, 10.0], "gamma": [1.0, 2.0]}
+    asked = ProgressiveSearchRequest(model_run_id="svm", initial_param_grid=grid)
+    await starting.progressive_search(asked, PLAIN)
+    (notice,) = store.created[0].notices
+    assert notice.startswith("LOG_SCALES: C (0.1, 1, 10) is searched between the values on a log")
+    await starting.progressive_search(replace(asked, scales={"C": "linear", "gamma": "log"}), PLAIN)
+    plan = store.created[1]
+    assert not plan.notices
+    assert [each.domain for each in plan.stages[2].tuning_runs[0].space.parameters] == [
+        FloatRange(low=0.1, high=10.0),
+        FloatRange(low=1.0, high=2.0, log=True),
+    ]
+    # Nothing goes between the values: there is nothing to tell.
+    await starting.tuning(TuningRequest(model_run_id="svm", param_grid=grid), PLAIN)
+    assert not store.created[2].notices
+
+
+async def test_scales_that_fit_no_list_are_refused(starting: Starting) -> None:
+    found = await refused(
+        starting.tuning(
+            TuningRequest(
+                model_run_id="svm",
+                tuning_method="bayesian",
+                param_grid={"C": [1.0, 2.0], "coef0": [0.0, 1.0], "kernel": ["rbf", "linear"]},
+                scales={"C": "logarithmic", "coef0": "log", "kernel": "log", "gamma": "linear"},
+            ),
+            PLAIN,
+        )
+    )
+    assert set(found) == {f'scales["{name}"]' for name in ("C", "coef0", "kernel", "gamma")}
+    assert "0 has no logarithm" in found['scales["coef0"]']
+
+
+async def test_distributions_go_beside_a_grid(
+    starting: Starting, store: MemoryRequestStore
+) -> None:
+    request = TuningRequest(
+        model_run_id="svm",
+        tuning_method="random_search",
+        param_grid={"kernel": ["rbf", "linear"]},
+        distributions={"C": DistributionRequest(type="loguniform", lower=0.1, upper=10.0)},
+    )
+    await starting.tuning(request, PLAIN)
+    run = store.created[0].stages[0].tuning_runs[0]
+    assert [each.domain for each in run.space.parameters] == [
+        FloatRange(low=0.1, high=10.0, log=True),
+        Grid(values=("rbf", "linear")),
+    ]
+    assert run.planned_trials == 20
+    assert not store.created[0].notices
+
+
 async def test_a_cross_validation_has_one_trial_and_the_tasks_metrics(
     starting: Starting, store: MemoryRequestStore
 ) -> None:
@@ -271,167 +245,160 @@ async def test_a_request_without_an_id_is_created_under_one_of_its_own(
     assert len({key.request_id for key in store.keys if key is not None}) == 2
 
 
-# --- Bad input ---
+# --- Budgets ---
 
 
-async def test_everything_wrong_is_listed_at_once(
+def priced(
+    store: MemoryRequestStore, *, price: float = 3.6, timeout: float | None = None
+) -> Starting:
+    """An operator with a price, and perhaps a wall limit."""
+    return Starting(store=store, leases=Bell(), trial_timeout_seconds=timeout, price_per_hour=price)
+
+
+async def test_budget_priority_and_class_reach_the_plan(
     starting: Starting, store: MemoryRequestStore
 ) -> None:
-    found = await refused(
-        starting.progressive_search(
-            ProgressiveSearchRequest(
-                model_run_id="forest",
-                initial_param_grid={
-                    "max_depth": [],
-                    "max_dept": [3.0],
-                    "n_estimators": ["many", 10.5, math.nan, math.inf, [5.0]],
-                    "criterion": ["gini", "gini"],
-                },
-                refinement_factor=math.nan,
-                cv_folds=1,
-                scoring_metric="r2",
-                n_iter_random=0,
-                n_iter_bayesian=-3,
-                random_state=-1,
-                max_concurrent_trials=-1,
-                study_name="x" * 201,
-            ),
-            replace(PLAIN, request_id="not-a-uuid"),
-        )
+    request = TuningRequest(
+        model_run_id="svm",
+        budget={"max_trials": 4, "max_cost": 2.0, "price_per_hour": 1.0},
+        priority=-7,
+        worker_class="gpu",
     )
-    assert set(found) == {
-        'initial_param_grid["max_depth"]',
-        'initial_param_grid["max_dept"]',
-        *(f'initial_param_grid["n_estimators"][{place}]' for place in range(5)),
-        'initial_param_grid["criterion"][1]',
-        "refinement_factor",
-        "cv_folds",
-        "scoring_metric",
-        "n_iter_random",
-        "n_iter_bayesian",
-        "random_state",
-        "max_concurrent_trials",
-        "study_name",
-        "request_id",
-    }
-    assert "max_depth" in found['initial_param_grid["max_dept"]']
-    assert store.created == []
-
-
-@pytest.mark.parametrize("factor", [0.0, -0.1, 1.0001, math.nan, math.inf])
-async def test_a_refinement_factor_outside_its_range_is_refused(
-    starting: Starting, factor: float
-) -> None:
-    request = ProgressiveSearchRequest(model_run_id="svm", refinement_factor=factor)
-    assert set(await refused(starting.progressive_search(request, PLAIN))) == {"refinement_factor"}
-
-
-async def test_a_grid_of_a_trillion_points_is_refused_by_its_size(starting: Starting) -> None:
-    values = [float(n) for n in range(1, 10_001)]
-    grid = {"max_depth": values, "n_estimators": values, "min_samples_leaf": values}
-    request = TuningRequest(model_run_id="forest", param_grid=grid)
-    found = await refused(starting.tuning(request, PLAIN))
-    assert "1,000,000,000,000 points" in found["param_grid"]
-    assert "1,000,000" in found["param_grid"]
-
-
-async def test_a_space_too_large_to_count_is_searched_all_the_same(
-    starting: Starting, store: MemoryRequestStore
-) -> None:
-    names = ["max_depth", "n_estimators", "min_samples_leaf", "max_leaf_nodes", "max_features"]
-    grid = {name: [2.0, 2_000_000_000.0] for name in names}
-    request = TuningRequest(model_run_id="forest", tuning_method="bayesian", param_grid=grid)
+    shown = await starting.tuning(request, replace(PLAIN, validate_only=True))
     await starting.tuning(request, PLAIN)
-    assert store.created[0].stages[0].tuning_runs[0].total_combinations is None
+    (plan,) = store.created
+    assert plan.budget == Budget(max_trials=4, max_cost=2.0, price_per_hour=1.0)
+    assert (plan.priority, plan.worker_class) == (-7, "gpu")
+    assert (shown.budget, shown.priority, shown.worker_class) == (plan.budget, -7, "gpu")
 
 
-async def test_known_names_are_listed_for_unknown_ones(starting: Starting) -> None:
-    request = TuningRequest(model_run_id="svm", tuning_method="annealing", scoring_metric="acuracy")
-    found = await refused(starting.tuning(request, PLAIN))
-    assert "grid_search" in found["tuning_method"]
-    assert "accuracy" in found["scoring_metric"]
-
-
-async def test_a_binary_metric_on_three_classes_names_the_one_to_use(starting: Starting) -> None:
-    request = TuningRequest(model_run_id="svm", scoring_metric="f1")
-    assert "f1_weighted" in (await refused(starting.tuning(request, PLAIN)))["scoring_metric"]
-
-
-@pytest.mark.parametrize("folds", [-1, 0, 1, 51, 2**31 - 1])
-async def test_folds_that_no_class_can_fill_are_refused(starting: Starting, folds: int) -> None:
-    request = TuningRequest(model_run_id="svm", cv_folds=folds)
-    assert set(await refused(starting.tuning(request, PLAIN))) == {"cv_folds"}
-
-
-@pytest.mark.parametrize("seed", [-1, 2**32])
-async def test_a_seed_numpy_would_refuse_is_refused(starting: Starting, seed: int) -> None:
-    request = CrossValidationRequest(model_run_id="svm", random_state=seed)
-    assert set(await refused(starting.cross_validation(request, PLAIN))) == {"random_state"}
-
-
-@pytest.mark.parametrize("n_iter", [0, -5, 100_001])
-async def test_budgets_outside_their_limits_are_refused(starting: Starting, n_iter: int) -> None:
-    request = TuningRequest(model_run_id="svm", tuning_method="random_search", n_iter=n_iter)
-    assert set(await refused(starting.tuning(request, PLAIN))) == {"n_iter"}
+async def test_the_operators_price_holds_where_the_request_brings_none(
+    store: MemoryRequestStore,
+) -> None:
+    starting = priced(store)
+    await starting.tuning(TuningRequest(model_run_id="svm", budget={"max_cost": 2.0}), PLAIN)
+    await starting.tuning(TuningRequest(model_run_id="svm", budget={"price_per_hour": 9.0}), PLAIN)
+    await starting.cross_validation(CrossValidationRequest(model_run_id="svm"), PLAIN)
+    assert [plan.budget.price_per_hour for plan in store.created] == [3.6, 9.0, 3.6]
 
 
 @pytest.mark.parametrize(
-    "request_id", ["1", "{" + UUID + "}", UUID.replace("-", ""), "urn:uuid:" + UUID]
+    ("asked", "operator", "holds"), [(5.0, 9.0, 5.0), (9.0, 5.0, 5.0), (None, 5.0, 5.0)]
 )
-async def test_other_spellings_of_a_uuid_are_refused(starting: Starting, request_id: str) -> None:
-    identity = replace(PLAIN, request_id=request_id)
-    found = await refused(starting.tuning(TuningRequest(model_run_id="svm"), identity))
-    assert set(found) == {"request_id"}
+async def test_the_shorter_wall_limit_holds_for_trials_and_reservations(
+    store: MemoryRequestStore, asked: float | None, operator: float, holds: float
+) -> None:
+    limits = {} if asked is None else {"trial_timeout_seconds": asked}
+    request = TuningRequest(model_run_id="svm", budget=limits)
+    await priced(store, timeout=operator).tuning(request, PLAIN)
+    (plan,) = store.created
+    assert plan.stages[0].tuning_runs[0].evaluation.trial_timeout_seconds == holds
+    assert plan.budget.reservation == pytest.approx(holds * 3.6 / 3600)
 
 
-async def test_a_comparison_lists_everything_wrong_with_its_models(starting: Starting) -> None:
-    found = await refused(
-        starting.comparison(
-            ComparisonRequest(
-                model_run_ids=("forest", "svm", "forest", "ridge", "rare-svm", ""),
-                param_grids={"svm": {"C": 3.0}, "forest": {}, "stranger": {"C": [1.0]}},
-            ),
-            PLAIN,
-        )
+async def test_a_cost_limit_without_a_price_is_refused(starting: Starting) -> None:
+    request = TuningRequest(model_run_id="svm", budget={"max_cost": 2.0})
+    assert set(await refused(starting.tuning(request, PLAIN))) == {"budget.price_per_hour"}
+
+
+async def test_a_cost_limit_that_lets_no_trial_start_is_refused(store: MemoryRequestStore) -> None:
+    budget = {"max_cost": 0.5, "trial_timeout_seconds": 3600.0}
+    request = TuningRequest(model_run_id="svm", budget=budget)
+    found = await refused(priced(store).tuning(request, PLAIN))
+    assert "one trial may cost up to 3.6" in found["budget.max_cost"]
+    # Where the operator's wall limit is shorter, that is what a trial may cost.
+    await priced(store, timeout=300).tuning(request, PLAIN)
+    assert store.created[0].budget.reservation == pytest.approx(0.3)
+
+
+async def test_a_splitter_says_how_many_splits_a_trial_is_scored_on(
+    starting: Starting, store: MemoryRequestStore
+) -> None:
+    splitter = Splitter(type="repeated_stratified_k_fold", n_repeats=3)
+    shown = await starting.cross_validation(
+        CrossValidationRequest(model_run_id="svm", cv_folds=4, splitter=splitter), PLAIN
     )
-    assert set(found) == {
-        "model_run_ids[2]",
-        "model_run_ids[3]",
-        "model_run_ids[4]",
-        "model_run_ids[5]",
-        'param_grids["stranger"]',
-        'param_grids["svm"]["C"]',
-        'param_grids["forest"]',
-    }
-    assert "regression" in found["model_run_ids[3]"]
-    assert "folds" in found["model_run_ids[4]"]
+    evaluation = store.created[0].stages[0].tuning_runs[0].evaluation
+    assert evaluation.cv_folds == 12
+    assert evaluation.splitter == replace(splitter, n_splits=4)
+    assert shown.cv_folds == 12
+    assert shown.stages[0].tuning_runs[0].splitter == evaluation.splitter
 
 
-async def test_very_many_models_are_refused_by_their_number(starting: Starting) -> None:
-    ids = tuple(str(number) for number in range(100_000))
-    found = await refused(starting.comparison(ComparisonRequest(model_run_ids=ids), PLAIN))
-    assert set(found) == {"model_run_ids"}
-    assert "100000" in found["model_run_ids"]
-
-
-async def test_a_comparison_of_nothing_is_refused(starting: Starting) -> None:
-    found = await refused(starting.comparison(ComparisonRequest(model_run_ids=()), PLAIN))
-    assert set(found) == {"model_run_ids"}
-
-
-async def test_metrics_that_repeat_are_refused(starting: Starting) -> None:
-    request = TuningRequest(
-        model_run_id="svm", additional_metrics=("accuracy", "f1_macro", "f1_macro")
+async def test_groups_say_how_many_splits_leave_one_out(
+    starting: Starting, store: MemoryRequestStore
+) -> None:
+    splitter = Splitter(type="leave_one_group_out")
+    shown = await starting.tuning(
+        TuningRequest(model_run_id="visits-svm", splitter=splitter), PLAIN
     )
-    found = await refused(starting.tuning(request, PLAIN))
-    assert set(found) == {"additional_metrics[0]", "additional_metrics[2]"}
+    evaluation = store.created[0].stages[0].tuning_runs[0].evaluation
+    assert (evaluation.cv_folds, evaluation.splitter) == (6, splitter)
+    assert shown.cv_folds == 6
 
 
-async def test_an_unknown_model_run_is_not_found(starting: Starting) -> None:
-    with pytest.raises(NotFound, match="nowhere"):
-        await starting.tuning(TuningRequest(model_run_id="nowhere"), PLAIN)
+async def test_a_positive_label_chooses_the_usual_metrics(
+    starting: Starting, store: MemoryRequestStore
+) -> None:
+    await starting.cross_validation(CrossValidationRequest(model_run_id="visits-svm"), PLAIN)
+    assert store.created[0].scoring_metric == "accuracy"
+    metrics = store.created[0].stages[0].tuning_runs[0].evaluation.metrics
+    assert metrics == ("accuracy", "precision", "recall", "f1")
 
 
-async def test_a_request_without_a_model_run_says_so(starting: Starting) -> None:
-    found = await refused(starting.tuning(TuningRequest(model_run_id=""), PLAIN))
-    assert set(found) == {"model_run_id"}
+async def test_every_start_scores_training_parts_only_when_asked(
+    starting: Starting, store: MemoryRequestStore
+) -> None:
+    await starting.tuning(TuningRequest(model_run_id="svm"), PLAIN)
+    await starting.tuning(TuningRequest(model_run_id="svm", return_train_scores=True), PLAIN)
+    await starting.cross_validation(
+        CrossValidationRequest(model_run_id="svm", return_train_scores=True), PLAIN
+    )
+    asked = [
+        run.evaluation.return_train_scores
+        for plan in store.created
+        for stage in plan.stages
+        for run in stage.tuning_runs
+    ]
+    assert asked == [False, True, True]
+
+
+async def test_the_result_is_selected_as_asked(
+    starting: Starting, store: MemoryRequestStore
+) -> None:
+    asked = SelectionRequest(rule="one_standard_error", simpler=(("C", Preference.LOWER),))
+    grid = {"C": [0.1, 1, 10]}
+    await starting.tuning(
+        TuningRequest(model_run_id="svm", param_grid=grid, selection=asked), PLAIN
+    )
+    await starting.progressive_search(
+        ProgressiveSearchRequest(model_run_id="svm", initial_param_grid=grid, selection=asked),
+        PLAIN,
+    )
+    await starting.tuning(TuningRequest(model_run_id="svm", param_grid=grid), PLAIN)
+    wanted = Selection(
+        rule=ONE_STANDARD_ERROR, simpler=(Simpler(parameter="C", prefer=Preference.LOWER),)
+    )
+    assert [each.selection for each in store.created] == [wanted, wanted, BY_SCORE]
+
+
+async def test_a_model_that_is_stopped_by_its_test_fold_is_told_of(
+    starting: Starting, store: MemoryRequestStore
+) -> None:
+    request = TuningRequest(model_run_id="flattered", param_grid={"early_stopping_rounds": [5.0]})
+    await starting.tuning(request, PLAIN)
+    [notice] = store.created[0].notices
+    assert notice.startswith("OPTIMISTIC: xgboost_classifier stops boosting by the rows")
+
+
+async def test_a_model_that_takes_no_weights_is_told_of(
+    starting: Starting, store: MemoryRequestStore
+) -> None:
+    request = ComparisonRequest(
+        model_run_ids=("visits-svm", "visits-neighbors"), weighted_scoring=True
+    )
+    await starting.comparison(request, PLAIN)
+    [notice] = store.created[0].notices
+    assert notice.startswith("WEIGHTS_NOT_TAKEN: k_neighbors_classifier takes no weights")
+    runs = store.created[0].stages[0].tuning_runs
+    assert all(each.evaluation.weighted_scoring for each in runs)

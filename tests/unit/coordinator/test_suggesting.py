@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import psutil
@@ -32,7 +33,13 @@ def suggesting() -> Iterator[PooledSuggesting]:
 
 
 def _children() -> list[psutil.Process]:
-    return psutil.Process().children()
+    """The searchers' processes; other tests of this process may have started servers."""
+    found = []
+    for each in psutil.Process().children():
+        with suppress(psutil.Error):
+            if any("coordinator.adapters.searchers" in part for part in each.cmdline()):
+                found.append(each)
+    return found
 
 
 async def test_a_process_answers_as_the_searcher_itself(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -9,14 +11,19 @@ from services.core.sampling import generator, sample
 from services.core.space import (
     Assignment,
     Choices,
+    Condition,
     Domain,
     Fixed,
     FloatRange,
     Grid,
     IntRange,
+    Ordered,
     Parameter,
     SearchSpace,
+    SumToOne,
     Value,
+    parameter_size,
+    value_at,
 )
 from services.core.trial import Trial, TrialState
 
@@ -82,6 +89,95 @@ def spaces(draw: st.DrawFn, max_size: int = 4) -> SearchSpace:
     """Draws spaces."""
     count = draw(st.integers(1, max_size))
     return SearchSpace.of([draw(parameters(f"p{place}")) for place in range(count)])
+
+
+@st.composite
+def _conditions_on(draw: st.DrawFn, parent: Parameter) -> Condition:
+    size = parameter_size(parent) or 1
+    places = draw(st.lists(st.integers(0, min(size, 50) - 1), min_size=1, max_size=3))
+    allowed = tuple(value_at(parent, each) for each in dict.fromkeys(places))
+    return Condition(parent=parent.name, values=allowed)
+
+
+@st.composite
+def conditional_spaces(draw: st.DrawFn, max_size: int = 5) -> SearchSpace:
+    """Draws spaces in which some parameters hang on values of one other or two, in any shape."""
+    found: list[Parameter] = []
+    for place in range(draw(st.integers(1, max_size))):
+        parameter = draw(parameters(f"p{place}"))
+        parents = [each for each in found if parameter_size(each) is not None]
+        depends = draw(st.booleans())
+        if parents and depends:
+            chosen = draw(
+                st.lists(
+                    st.sampled_from(parents),
+                    min_size=1,
+                    max_size=2,
+                    unique_by=lambda each: each.name,
+                )
+            )
+            conditions = tuple(draw(_conditions_on(each)) for each in chosen)
+            parameter = replace(parameter, conditions=conditions)
+        found.append(parameter)
+    return SearchSpace.of(found)
+
+
+@st.composite
+def weights(draw: st.DrawFn, prefix: str = "w") -> tuple[list[Parameter], SumToOne]:
+    """Draws ranges of weights some of which sum to one."""
+    count = draw(st.integers(2, 4))
+    shares = draw(st.lists(st.floats(0.05, 1.0), min_size=count, max_size=count))
+    found = []
+    for place, share in enumerate(shares):
+        middle = share / sum(shares)
+        low = middle * draw(st.floats(0.0, 1.0))
+        high = middle + (1 - middle) * draw(st.floats(0.01, 1.0))
+        found.append(Parameter(name=f"{prefix}{place}", domain=FloatRange(low=low, high=high)))
+    return found, SumToOne(names=tuple(each.name for each in found))
+
+
+@st.composite
+def thresholds(draw: st.DrawFn, prefix: str = "t") -> tuple[list[Parameter], Ordered]:
+    """Draws ranges of ints, floats, or floats with steps, some of whose numbers are in order."""
+    count = draw(st.integers(2, 3))
+    middles = sorted(draw(st.lists(st.integers(0, 20), min_size=count, max_size=count)))
+    found = []
+    for place, middle in enumerate(middles):
+        low, high = middle - draw(st.integers(0, 8)), middle + draw(st.integers(0, 8))
+        domains: list[Domain] = [
+            IntRange(low=low, high=high),
+            FloatRange(low=float(low), high=float(high)),
+            FloatRange(low=float(low), high=float(high), step=0.5),
+        ]
+        domain = draw(st.sampled_from(domains))
+        found.append(Parameter(name=f"{prefix}{place}", domain=domain))
+    names = [each.name for each in found]
+    # The order of a group need not be that of its names.
+    turned = dict(zip(names, reversed(names), strict=True)) if draw(st.booleans()) else {}
+    found = [replace(each, name=turned.get(each.name, each.name)) for each in found]
+    return found, Ordered(names=tuple(each.name for each in found))
+
+
+@st.composite
+def bound_spaces(draw: st.DrawFn) -> SearchSpace:
+    """Draws spaces with conditions and constraints."""
+    free = draw(conditional_spaces(max_size=3))
+    groups = draw(st.lists(st.one_of(weights(), thresholds()), max_size=2))
+    found, constraints = list(free.parameters), []
+    for place, (members, constraint) in enumerate(groups):
+        renamed = {each.name: f"g{place}{each.name}" for each in members}
+        found += [replace(each, name=renamed[each.name]) for each in members]
+        names = tuple(renamed[each] for each in constraint.names)
+        constraints.append(replace(constraint, names=names))
+    return SearchSpace.of(found, constraints)
+
+
+@st.composite
+def searchable_spaces(draw: st.DrawFn) -> SearchSpace:
+    """Draws spaces with conditions and constraints, and several of them as alternatives."""
+    return SearchSpace.of_alternatives(
+        draw(st.lists(bound_spaces(), min_size=1, max_size=draw(st.sampled_from([1, 1, 3]))))
+    )
 
 
 @st.composite

@@ -6,10 +6,19 @@ from hypothesis import strategies as st
 from sklearn.model_selection import ParameterGrid
 
 from services.core.errors import InvalidRequest
-from services.core.grid import grid_point, grid_size, parse_param_grid
+from services.core.grid import grid_point, grid_size, gridded, parse_param_grid
 from services.core.model_catalog import MODEL_TYPES
 from services.core.parameter_schema import Floats, Ints, ParameterSchema, Tuples
-from services.core.space import FloatRange, Grid, Parameter, SearchSpace, Value
+from services.core.space import (
+    FloatRange,
+    Grid,
+    IntRange,
+    Parameter,
+    SearchSpace,
+    Value,
+    contains,
+    parameter_size,
+)
 from services.core.violations import Violations
 from tests.unit.core import strategies
 
@@ -223,3 +232,31 @@ def test_a_grid_of_very_many_names_is_refused_by_its_length() -> None:
         parse_param_grid({f"p{n}": [1] for n in range(50_000)}, {}, field="param_grid")
     assert [each.field for each in caught.value.violations] == ["param_grid"]
     assert "50,000" in caught.value.violations[0].description
+
+
+@strategies.few
+@given(strategies.spaces(), st.integers(2, 6))
+def test_a_grid_of_a_space_is_finite_and_inside_it(space: SearchSpace, resolution: int) -> None:
+    grid = gridded(space, resolution)
+    size = grid_size(grid)
+    assert all(
+        contains(space, grid_point(grid, place)) for place in {0, size - 1, size // 2, size // 3}
+    )
+
+
+def test_a_grid_takes_some_values_of_a_range_and_all_of_one_with_a_step() -> None:
+    space = SearchSpace.of(
+        [
+            Parameter(name="a", domain=FloatRange(low=0.01, high=100.0, log=True)),
+            Parameter(name="b", domain=FloatRange(low=0.0, high=1.0, step=0.1)),
+            Parameter(name="c", domain=IntRange(low=1, high=100), specials=(None,)),
+            Parameter(name="d", domain=IntRange(low=1, high=3)),
+            Parameter(name="e", domain=IntRange(low=0, high=100, step=10)),
+        ]
+    )
+    grid = {each.name: each for each in gridded(space, 5).parameters}
+    assert grid["a"].domain == Grid(values=(0.01, 0.1, 1.0, 10.0, 100.0))
+    assert parameter_size(grid["b"]) == 11
+    assert grid["c"].domain == Grid(values=(1, 26, 51, 75, 100, None))
+    assert parameter_size(grid["d"]) == 3
+    assert parameter_size(grid["e"]) == 11

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from services.core.grid import grid_point, grid_size
-from services.core.hull import hull, hull_space, spans_log_scale
+from services.core.hull import hull, hull_space, read_as_log, spans_log_scale
 from services.core.space import (
     Choices,
     Domain,
@@ -78,3 +78,21 @@ def test_the_points_of_a_grid_lie_in_its_hull(space: SearchSpace) -> None:
     for index in {0, grid_size(space) - 1, grid_size(space) // 2}:
         assert contains(spanned, grid_point(space, index))
     assert hull_space(spanned) == spanned
+
+
+def test_a_list_may_say_its_scale_otherwise_than_it_reads() -> None:
+    for values, log in (((1, 10, 100), False), ((1.0, 2.0, 2.5), True)):
+        spanned = hull(Parameter(name="a", domain=Grid(values=values, log=log))).domain
+        assert isinstance(spanned, IntRange | FloatRange)
+        assert spanned.log is log
+
+
+def test_lists_that_read_as_logarithmic_are_named_once() -> None:
+    tenfold = Parameter(name="C", domain=Grid(values=(0.1, 1.0, 10.0)))
+    told = Parameter(name="a", domain=Grid(values=(1, 10), log=True))
+    even = Parameter(name="b", domain=Grid(values=(1, 2, 3)))
+    words = Parameter(name="k", domain=Grid(values=("rbf", "linear")))
+    space = SearchSpace.of_alternatives(
+        [SearchSpace.of([tenfold, told, even]), SearchSpace.of([tenfold, words])]
+    )
+    assert read_as_log(space) == [tenfold]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from functools import cache
 from typing import Any
@@ -22,6 +23,7 @@ from services.core.metrics import (
     default_metrics,
     known_metrics,
     metric_problem,
+    positive_label,
 )
 from services.core.objective import Task
 
@@ -156,3 +158,42 @@ def test_every_bad_metric_of_a_list_is_named_by_place() -> None:
         "metrics[3]",
     ]
     assert raised.value.violations[1].description == '"accuracy" repeats the metric at [0]'
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_that_take_weights_are_known(name: str) -> None:
+    parameters = inspect.signature(get_scorer(name)._score_func).parameters
+    assert METRICS[name].weights == ("sample_weight" in parameters)
+
+
+def test_a_positive_label_makes_metrics_of_two_classes_usable() -> None:
+    words = ["no", "yes"]
+    for name in known_metrics(Task.CLASSIFICATION):
+        if METRICS[name].text_labels:
+            assert metric_problem(name, task=Task.CLASSIFICATION, labels=words)
+            assert not metric_problem(
+                name, task=Task.CLASSIFICATION, labels=words, declared_positive="no"
+            )
+    assert default_metrics(Task.CLASSIFICATION, words, declared_positive="yes") == (
+        "accuracy",
+        "precision",
+        "recall",
+        "f1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "declared", "positive"),
+    [
+        (["0", "1"], "", "1"),
+        (["0", "1"], "0", "0"),
+        (["False", "True"], "", "True"),
+        (["1", "true"], "", "1"),
+        (["no", "yes"], "", ""),
+        (["no", "yes"], "no", "no"),
+    ],
+)
+def test_the_positive_label_is_the_declared_one_else_what_says_so(
+    labels: list[str], declared: str, positive: str
+) -> None:
+    assert positive_label(labels, declared) == positive

@@ -15,21 +15,19 @@ from services.core.model_run import (
     validate_model_run,
 )
 from services.core.objective import (
-    FOLDS_ABOVE_SMALLEST_CLASS,
     ColumnKind,
     Step,
     Task,
-    check_folds,
 )
 from services.core.parameter_schema import Refused, check_value
 from services.core.preprocessing_types import (
     SCORE_FUNCTIONS,
     SEEDED_FUNCTIONS,
     STEP_TYPES,
-    StepType,
     step_arguments,
     step_columns,
 )
+from services.core.step_type import StepType
 from tests.unit.core.schema_values import allowed_values
 
 each_type = pytest.mark.parametrize("step_type", STEP_TYPES.values(), ids=STEP_TYPES)
@@ -77,6 +75,7 @@ def test_what_a_step_allows_scikit_learn_accepts(step_type: StepType) -> None:
 
 
 @each_type
+@pytest.mark.filterwarnings("ignore:n_quantiles")
 @pytest.mark.parametrize("task", Task)
 def test_steps_work_as_they_come(step_type: StepType, task: Task) -> None:
     step = Step(type=step_type.name, name="s")
@@ -90,6 +89,18 @@ def test_steps_work_as_they_come(step_type: StepType, task: Task) -> None:
     fitted = _transformer(step_type, **arguments).fit(features, target)
     # Values that the fit has not seen must not fail a fold.
     assert isinstance(fitted.transform(features + 1.0), np.ndarray)
+
+
+@each_type
+def test_what_takes_missing_values_is_as_scikit_learn_says(step_type: StepType) -> None:
+    tags = _transformer(step_type).__sklearn_tags__()
+    assert step_type.takes_missing == tags.input_tags.allow_nan
+
+
+def test_a_target_encoder_takes_whole_numbers_of_a_regression_for_no_classes() -> None:
+    step = Step(type="target_encoder", name="t")
+    assert step_arguments(step, Task.REGRESSION)["target_type"] == "continuous"
+    assert "target_type" not in step_arguments(step, Task.CLASSIFICATION)
 
 
 def test_functions_that_draw_random_numbers_are_named() -> None:
@@ -160,7 +171,7 @@ def test_everything_wrong_with_a_model_run_is_told_at_once() -> None:
     problems = _problems(
         fixed_parameters={"n_estimators": 0.0, "depth": 3.0, "n_jobs": 2.0},
         steps=[
-            StepRequest(type="scaler"),
+            StepRequest(type="scaler", columns=9),
             StepRequest(type="impute", parameters={"strategy": "mode", "copy": True}),
             StepRequest(type="impute"),
             StepRequest(type="standard_scaler", name="model"),
@@ -174,6 +185,7 @@ def test_everything_wrong_with_a_model_run_is_told_at_once() -> None:
         'fixed_parameters["depth"]',
         'fixed_parameters["n_jobs"]',
         "preprocessing[0].type",
+        "preprocessing[0].columns",
         'preprocessing[1].parameters["strategy"]',
         'preprocessing[1].parameters["copy"]',
         "preprocessing[2].name",
@@ -182,6 +194,9 @@ def test_everything_wrong_with_a_model_run_is_told_at_once() -> None:
         'preprocessing[5].parameters["score_func"]',
         'preprocessing[6].parameters["unknown_value"]',
     }
+    assert problems["preprocessing[0].columns"] == (
+        "9 is no kind of columns; use one of all, numeric, categorical, or leave it out"
+    )
     assert 'did you mean "standard_scaler"?' in problems["preprocessing[0].type"] or (
         "known: impute" in problems["preprocessing[0].type"]
     )
@@ -218,34 +233,22 @@ def test_missing_values_need_a_model_that_takes_them_or_an_imputer() -> None:
     assert len(checked.steps) == 1
 
 
+def test_steps_that_take_no_missing_values_need_an_imputer_before_them() -> None:
+    late = [StepRequest(type="pca"), StepRequest(type="impute")]
+    problems = _problems(missing_columns=["age"], steps=late)
+    assert problems == {
+        "preprocessing[0]": 'pca takes no missing values, and the columns "age" have some; add an '
+        "impute step before it"
+    }
+    assert len(_validated(missing_columns=["age"], steps=late[::-1]).steps) == 2
+    text = [StepRequest(type="impute", columns=ColumnKind.CATEGORICAL), *late]
+    assert "preprocessing[1]" in _problems(missing_columns=["age"], steps=text)
+    kept = [StepRequest(type="power_transformer"), StepRequest(type="variance_threshold")]
+    assert len(_validated(missing_columns=["age"], steps=kept).steps) == 2
+
+
 def test_a_grid_may_name_parameters_of_the_estimator_and_of_steps() -> None:
     schemas = searchable_parameters(
         MODEL_TYPES["svm_classifier"], [Step(type="select_k_best", name="pick")]
     )
     assert {"C", "gamma", "pick__k", "pick__score_func"} <= set(schemas)
-
-
-# --- Folds --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("folds", "counts", "rows", "text"),
-    [
-        (1, [50, 50], 100, "1 is below 2"),
-        (-3, [], 100, "-3 is below 2"),
-        (11, [], 10, "11 is above the 10 rows"),
-        (6, [5, 3], 8, "6 is above the size of every class, of which the largest has 5 rows"),
-    ],
-)
-def test_folds_that_cannot_be_made_are_refused(
-    folds: int, counts: list[int], rows: int, text: str
-) -> None:
-    assert text in check_folds(folds, counts, rows).problem
-
-
-def test_folds_above_the_smallest_class_warn() -> None:
-    check = check_folds(5, [50, 3], 53)
-    assert check.problem == ""
-    assert check.notice.startswith(f"{FOLDS_ABOVE_SMALLEST_CLASS}: 5 folds")
-    assert check_folds(3, [50, 3], 53).notice == ""
-    assert check_folds(10, [], 10).problem == ""

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from services.core.budget import Budget
 from services.core.objective import EvaluationSpec
 from services.core.plan import METHODS, WORKFLOWS
 from services.core.presets import (
+    Terms,
     TuningSubject,
     cross_validation,
     multi_model_comparison,
@@ -43,9 +45,14 @@ def test_a_progressive_search_goes_grid_random_bayesian() -> None:
         refinement_factor=0.3,
         n_iter_random=50,
         n_iter_bayesian=30,
-        max_concurrent_trials=3,
-        study_name="s",
-        notices=("A: b",),
+        terms=Terms(
+            max_concurrent_trials=3,
+            study_name="s",
+            budget=Budget(max_trials=9),
+            priority=-2,
+            worker_class="gpu",
+            notices=("A: b",),
+        ),
     )
     assert plan.workflow in WORKFLOWS
     assert [each.method for each in plan.stages] == ["grid_search", "random_search", "bayesian"]
@@ -58,6 +65,7 @@ def test_a_progressive_search_goes_grid_random_bayesian() -> None:
     assert runs[1].space.parameters[0].domain == FloatRange(low=0.1, high=10.0, log=True)
     assert (plan.scoring_metric, plan.cv_folds, plan.random_state) == ("f1_weighted", 4, 7)
     assert (plan.max_concurrent_trials, plan.study_name, plan.notices) == (3, "s", ("A: b",))
+    assert (plan.budget.max_trials, plan.priority, plan.worker_class) == (9, -2, "gpu")
 
 
 def test_a_finite_space_plans_no_more_trials_than_it_has_points() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.core.counting import cardinality
 from services.core.digest import assignment_digest
 from services.core.sampling import generator, is_explore, sample, sample_without_repeat
 from services.core.space import (
@@ -16,7 +17,6 @@ from services.core.space import (
     IntRange,
     Parameter,
     SearchSpace,
-    cardinality,
     contains,
 )
 from tests.unit.core import strategies

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.core.containment import require_contained
+from services.core.counting import cardinality
 from services.core.digest import assignment_digest, value_key
 from services.core.errors import OutOfSpace
 from services.core.space import (
@@ -15,10 +17,8 @@ from services.core.space import (
     Parameter,
     SearchSpace,
     Value,
-    cardinality,
     contains,
     parameter_size,
-    require_contained,
     value_at,
 )
 from tests.unit.core import strategies

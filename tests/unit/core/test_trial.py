@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.statistics import ScoreSummary, mean_score, summarise
-from services.core.trial import TrialState, best_of, rank_key, ranked
+from services.core.trial import (
+    MAX_SHORT_MESSAGE,
+    TrialState,
+    best_of,
+    in_short,
+    rank_key,
+    ranked,
+)
 from tests.unit.core.strategies import few, make_trial
 
 
@@ -63,3 +70,11 @@ def test_deviations_beyond_the_largest_float_are_left_out() -> None:
 def test_no_scores_have_no_mean() -> None:
     with pytest.raises(ValueError, match="no split scores"):
         mean_score([])
+
+
+def test_a_quoted_failure_keeps_its_beginning_and_of_a_traceback_its_last_line() -> None:
+    assert in_short("ValueError: no") == "ValueError: no"
+    long = in_short("ValueError: " + "x" * 4_000)
+    assert (long[:13], long[-1], len(long)) == ("ValueError: x", "…", MAX_SHORT_MESSAGE)
+    traceback = 'Traceback (most recent call last)\n  File "model.py", line 1\nKeyError: 3\n'
+    assert in_short(traceback) == "KeyError: 3"

@@ -14,6 +14,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from tuning.v1 import event_pb2 as event_pb
+from tuning.v1 import objective_pb2 as objective_pb
 from tuning.v1 import orchestration_pb2 as orchestration_pb
 from tuning.v1 import run_service_pb2 as run_pb
 from tuning.v1 import run_service_pb2_grpc as run_grpc
@@ -308,6 +309,65 @@ class ScriptedStore(run_grpc.RunServiceServicer):
         self, request: run_pb.ListRefinementsRequest, context: grpc.ServicerContext
     ) -> run_pb.ListRefinementsResponse:
         return run_pb.ListRefinementsResponse(refinements=[refinement()])
+
+    def GetTrial(
+        self, request: run_pb.GetTrialRequest, context: grpc.ServicerContext
+    ) -> run_pb.GetTrialResponse:
+        return run_pb.GetTrialResponse(
+            trial=trial(request.number),
+            lineage=run_pb.TrialLineage(
+                summary="drawn at random, in the space refined around trial 3 by trials 3, 1",
+                refinement_id=1,
+                evidence_trial_numbers=[3, 1],
+                best_trial_number=3,
+                refinement_summary="max_depth narrowed",
+            ),
+        )
+
+    def CompareTrials(
+        self, request: run_pb.CompareTrialsRequest, context: grpc.ServicerContext
+    ) -> run_pb.CompareTrialsResponse:
+        return run_pb.CompareTrialsResponse(comparison=comparison(request.metric or "accuracy"))
+
+    def GetSearchHistory(
+        self, request: run_pb.GetSearchHistoryRequest, context: grpc.ServicerContext
+    ) -> run_pb.GetSearchHistoryResponse:
+        steps = [
+            run_pb.Improvement(trial_number=4, score=0.75, trials_before=0),
+            run_pb.Improvement(trial_number=7, score=0.875, trials_before=2),
+        ]
+        return run_pb.GetSearchHistoryResponse(
+            tuning_runs=[
+                run_pb.RunHistory(
+                    stage_index=1,
+                    model_type="svm_classifier",
+                    method="random_search",
+                    scored_trials=9,
+                    mean=0.75,
+                    std=0.125,
+                    best=0.875,
+                    expected_improvement=0.0125,
+                    improvements=steps,
+                ),
+                run_pb.RunHistory(stage_index=2, model_type="svm_classifier", method="bayesian"),
+            ]
+        )
+
+
+def comparison(metric: str = "accuracy") -> run_pb.TrialComparison:
+    """One trial better than another on each of five folds that were made once."""
+    return run_pb.TrialComparison(
+        metric=metric,
+        first_mean=0.9375,
+        second_mean=0.875,
+        difference=0.0625,
+        differences=[0.0625, 0.05, 0.075, 0.0625, 0.0625],
+        interval_method=objective_pb.INTERVAL_METHOD_CORRECTED_T_HEURISTIC,
+        intervals=[objective_pb.ScoreInterval(level=0.95, low=0.05, high=0.075)],
+        statistic=10.5,
+        degrees_of_freedom=4,
+        p_value=0.00046,
+    )
 
 
 def trial(number: int) -> trial_pb.Trial:

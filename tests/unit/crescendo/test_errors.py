@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent import futures
+from typing import Any
 
 import grpc
 import pytest
@@ -100,6 +101,51 @@ def test_a_server_that_is_unavailable_says_so_itself() -> None:
     error = _caught(lambda context: messages.refuse(context, code, status))
     assert isinstance(error, Unavailable)
     assert error.message == "Postgres does not answer"
+
+
+def test_errors_name_the_request_the_server_saw() -> None:
+    sent: list[str] = []
+
+    def refuse(context: grpc.ServicerContext) -> None:
+        sent.extend(value for key, value in _metadata(context) if key == "x-request-id")
+        context.abort(grpc.StatusCode.NOT_FOUND, "there is none")
+
+    error = _caught(refuse)
+    assert sent == [error.request_id]
+    assert str(error) == f"there is none [request {error.request_id}]"
+
+
+def test_the_name_a_server_gives_a_request_counts() -> None:
+    def refuse(context: grpc.ServicerContext) -> None:
+        context.set_trailing_metadata((("x-request-id", "from-the-server"),))
+        context.abort(grpc.StatusCode.NOT_FOUND, "there is none")
+
+    assert _caught(refuse).request_id == "from-the-server"
+
+
+def test_every_call_has_a_name_of_its_own_streams_too() -> None:
+    names: list[str] = []
+
+    def refuse(context: grpc.ServicerContext) -> None:
+        names.extend(value for key, value in _metadata(context) if key == "x-request-id")
+        context.abort(grpc.StatusCode.NOT_FOUND, "there is none")
+
+    class Store(Refusing):
+        def WatchOrchestration(self, request: Any, context: grpc.ServicerContext) -> Any:
+            refuse(context)
+            yield
+
+    with messages.serving(Store(refuse)) as address, Crescendo(address, address) as client:
+        for _ in range(2):
+            with pytest.raises(NotFound):
+                client.status(messages.ID)
+        with pytest.raises(NotFound):
+            list(client.watch(messages.ID))
+    assert len(set(names)) == 3
+
+
+def _metadata(context: grpc.ServicerContext) -> Any:
+    return context.invocation_metadata()
 
 
 def test_something_else_listening_is_no_crash() -> None:

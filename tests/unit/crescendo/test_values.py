@@ -13,7 +13,7 @@ from crescendo.client.errors import InvalidRequest
 from crescendo.client.values import (
     Value,
     grid_to_proto,
-    grid_to_struct,
+    grids_to_structs,
     json_value,
     parameters_from_proto,
     python_value,
@@ -55,7 +55,8 @@ def test_a_grid_is_what_a_person_would_paste() -> None:
         "max_depth": [5.0, 10.0, None],
         "layers": [[100.0], [50.0, 50.0]],
     }
-    assert MessageToDict(grid_to_struct({"C": [0.1, True, "x"]})) == {"C": [0.1, True, "x"]}
+    (struct,) = grids_to_structs({"run": {"C": [0.1, True, "x"]}}).values()
+    assert MessageToDict(struct) == {"C": [0.1, True, "x"]}
 
 
 def test_numbers_json_cannot_hold_are_refused() -> None:

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 
 from crescendo.cli import wording
 from crescendo.cli.views import live as live_view
-from crescendo.cli.views import results
+from crescendo.cli.views import overview, results
 from crescendo.cli.views.plain import PlainLines
 from crescendo.client import decoding, event_decoding
 from crescendo.client.errors import Unavailable
@@ -17,8 +17,10 @@ from crescendo.client.watching import Interruption
 from tests.unit.crescendo import messages
 from tests.unit.crescendo.test_progress import progress_after
 from tuning.v1 import event_pb2 as event_pb
+from tuning.v1 import objective_pb2 as objective_pb
 from tuning.v1 import orchestration_pb2 as orchestration_pb
 from tuning.v1 import run_service_pb2 as run_pb
+from tuning.v1 import trial_pb2 as trial_pb
 
 COMPLETED = orchestration_pb.LIFECYCLE_STATE_COMPLETED
 MOMENT = live_view.Moment(
@@ -152,6 +154,40 @@ def test_the_best_model_and_the_ranking() -> None:
     assert "the search is not complete" in text
 
 
+def test_a_selected_model_is_shown_with_the_best_by_score() -> None:
+    made = orchestration_pb.SelectionMade(
+        rule="one_standard_error",
+        best_by_score=messages.best(0.97, 8),
+        standard_error=0.01,
+        threshold=0.96,
+        candidates=3,
+        reason="trial 3 is the simplest (lower max_depth) of 3",
+    )
+    response = run_pb.GetBestModelResponse(
+        best=messages.best(), scoring_metric="accuracy", complete=True, selection=made
+    )
+    text = " ".join(_text(results.best(decoding.best_model(response)), width=200).split())
+    assert "selected trial 3 is the simplest (lower max_depth) of 3" in text
+    assert "best by score 0.97000, trial 8: max_depth=null" in text
+
+
+def test_train_scores_have_a_column_where_they_were_asked_for() -> None:
+    trial = messages.trial(1)
+    trial.metrics.add(
+        metric="accuracy",
+        split_scores=[0.75, 0.5],
+        mean=0.625,
+        train_scores=[1.0, 0.9],
+        train_mean=0.95,
+    )
+    found = decoding.trial(trial).metrics
+    text = " ".join(_text(results.metrics(found)).split())
+    assert "train mean per split accuracy 0.62500" in text
+    assert "0.95000 0.75 0.5" in text
+    del trial.metrics[0].train_scores[:]
+    assert "train" not in _text(results.metrics(decoding.trial(trial).metrics))
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.04, "0.0 s"), (9.96, "10.0 s"), (59.4, "59 s"), (61, "1 min 01 s"), (3725, "1 h 02 min")],
@@ -177,3 +213,117 @@ def test_durations(seconds: float, text: str) -> None:
 )
 def test_values_are_written_as_they_are_typed(value: object, text: str) -> None:
     assert wording.value(value) == text  # type: ignore[arg-type]  # parametrised
+
+
+def test_status_shows_what_is_used_of_a_budget_and_why_it_ended() -> None:
+    whole = messages.progressive_search()
+    whole.state = COMPLETED
+    whole.reason = "DEADLINE_REACHED"
+    whole.message = "extend it with additional_seconds to go on"
+    whole.counts.completed, whole.counts.failed, whole.counts.running = 5, 1, 2
+    whole.budget.max_trials = 20
+    whole.budget.max_failed_trials = 3
+    whole.budget.max_seconds = 600
+    whole.budget.max_cost = 2
+    whole.budget.price_per_hour = 3.6
+    whole.budget.trial_timeout_seconds = 30
+    whole.used.active_seconds = 95
+    whole.used.cost = 0.125
+    whole.used.reserved_cost = 0.06
+    whole.priority = -5
+    whole.worker_class = "gpu"
+    text = _text(overview.status(decoding.orchestration(whole)), width=140)
+    for part in (
+        "completed, deadline reached: extend it with additional_seconds to go on",
+        "7 of 20 trials, 1 of 3 failed, 1 min 35 s of 10 min 00 s, cost 0.125 of 2 and 0.06 held, 30 s a trial",
+        "-5",
+        "gpu",
+    ):
+        assert part in text
+
+
+def test_status_of_one_without_limits_speaks_of_none() -> None:
+    whole = messages.progressive_search()
+    whole.state, whole.reason = COMPLETED, "COMPLETED"
+    text = _text(overview.status(decoding.orchestration(whole)))
+    assert "budget" not in text
+    assert "completed," not in text
+
+
+def test_status_shows_the_baseline_and_the_improvement_over_it() -> None:
+    whole = messages.progressive_search()
+    run = whole.stages[0].tuning_runs[0]
+    run.baseline.CopyFrom(
+        orchestration_pb.BaselineTrial(trial_number=0, score=0.91, improvement=0.04)
+    )
+    text = _text(overview.status(decoding.orchestration(whole)))
+    assert f"0.91000  {run.model_type} as it is now, trial 0, improved by 0.04000" in text
+    run.baseline.ClearField("score")
+    run.baseline.ClearField("improvement")
+    assert "as it is now" not in _text(overview.status(decoding.orchestration(whole)))
+
+
+def test_status_says_how_many_fits_pruning_saved() -> None:
+    whole = messages.progressive_search()
+    for stage in whole.stages:
+        stage.tuning_runs[0].pruning.rule = "lossless"
+        stage.tuning_runs[0].pruning.keep = 3 - stage.index
+        stage.tuning_runs[0].fits_saved = 700
+    text = _text(overview.status(decoding.orchestration(whole)))
+    assert "lossless, keeps the best 1; 2,100 fits saved" in text
+    assert "fits saved" not in _text(
+        overview.status(decoding.orchestration(messages.progressive_search()))
+    )
+
+
+def test_a_pruned_trial_says_why_it_was_stopped() -> None:
+    trial = trial_pb.Trial(state=trial_pb.TRIAL_STATE_PRUNED)
+    trial.prune_decision.rule = "lossless"
+    trial.prune_decision.step = 2
+    trial.prune_decision.value = 0.75
+    trial.prune_decision.cut_off = 0.9
+    text = _text(results.trials([decoding.trial(trial)]), width=140)
+    assert "pruned" in text
+    assert "lossless: after 2 folds at most 0.75" in text
+    assert "kept from 0.9" in text
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("median", "median: after 2 folds at 0.75000, the median of 3 others is 0.90000"),
+        ("asha", "asha: at the rung of 2 folds at 0.75000, goes on from 0.90000, beside 3 others"),
+        ("racing", "racing: after 2 folds worse than the best so far, p = 0.75 (a heuristic)"),
+        ("new", "new: after 2 folds at 0.75000, against 0.90000"),
+    ],
+)
+def test_a_trial_that_a_guess_stopped_says_what_it_was_compared_with(rule: str, words: str) -> None:
+    trial = trial_pb.Trial(state=trial_pb.TRIAL_STATE_PRUNED)
+    decision = trial_pb.PruneDecision(rule=rule, step=2, value=0.75, cut_off=0.9, peers=3)
+    trial.prune_decision.CopyFrom(decision)
+    assert words in _text(results.trials([decoding.trial(trial)]), width=200)
+
+
+def test_status_says_by_which_figures_a_guess_stops() -> None:
+    whole = messages.progressive_search()
+    for stage in whole.stages:
+        stage.tuning_runs[0].pruning.CopyFrom(
+            orchestration_pb.Pruning(rule="asha", reduction_factor=3, grace_period=1, max_steps=9)
+        )
+    text = _text(overview.status(decoding.orchestration(whole)))
+    assert "asha (one in 3 goes on, first after 1), may stop the best; 0 fits saved" in text
+
+
+def test_rounds_left_out_are_told_as_trials_and_not_as_fits() -> None:
+    whole = messages.progressive_search()
+    for stage in whole.stages:
+        run = stage.tuning_runs[0]
+        run.pruning.CopyFrom(
+            orchestration_pb.Pruning(
+                rule="asha", step_kind=objective_pb.STEP_KIND_BOOSTING_ROUND, max_steps=60
+            )
+        )
+        run.counts.pruned = 2
+    text = _text(overview.status(decoding.orchestration(whole)), width=200)
+    assert f"{2 * len(whole.stages)} trials stopped early" in text
+    assert "fits saved" not in text

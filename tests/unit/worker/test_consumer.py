@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import uuid
+
 import pytest
+import structlog
 from prometheus_client import REGISTRY
 
 from services.common.messaging.port import Disposition
@@ -10,11 +13,12 @@ from services.worker.ports import TrialBatch
 from tuning.v1 import task_messages_pb2 as pb
 
 
-def body(*, version: int = 1, trials: int = 2) -> bytes:
+def body(*, version: int = 1, trials: int = 2, request_id: str = "") -> bytes:
     return pb.TrialBatch(
         version=version,
         orchestration_id="o",
         tuning_run_id="r",
+        request_id=request_id,
         trials=[pb.TrialReference(number=each, attempt=each + 1) for each in range(trials)],
     ).SerializeToString()
 
@@ -33,12 +37,34 @@ def counted(outcome: str) -> float:
 
 async def test_batches_are_passed_on() -> None:
     taken = Taken()
-    assert await BatchConsumer(taken)(body()) is Disposition.ACK
+    assert await BatchConsumer(taken)(body(request_id="nightly-17")) is Disposition.ACK
     keys = (
         TrialKey(orchestration_id="o", number=0, attempt=1),
         TrialKey(orchestration_id="o", number=1, attempt=2),
     )
-    assert taken.batches == [TrialBatch(orchestration_id="o", tuning_run_id="r", trials=keys)]
+    expected = TrialBatch(
+        orchestration_id="o", tuning_run_id="r", trials=keys, request_id="nightly-17"
+    )
+    assert taken.batches == [expected]
+
+
+async def test_the_request_id_is_in_the_logs_of_whoever_takes_the_batch() -> None:
+    seen: list[tuple[str, object]] = []
+
+    async def take(batch: TrialBatch) -> None:
+        seen.append((batch.request_id, structlog.contextvars.get_contextvars().get("request_id")))
+
+    for given in ("0b0e6b4c-6e1e", "nightly, the 2nd", "x" * 128):
+        await BatchConsumer(take)(body(request_id=given))
+        assert seen.pop() == (given, given)
+
+
+@pytest.mark.parametrize("given", ["", " ", "two\nlines", "é", "x" * 129])
+async def test_a_batch_whose_request_id_no_call_could_carry_gets_another(given: str) -> None:
+    taken = Taken()
+    await BatchConsumer(taken)(body(request_id=given))
+    (batch,) = taken.batches
+    assert str(uuid.UUID(batch.request_id)) == batch.request_id
 
 
 @pytest.mark.parametrize(

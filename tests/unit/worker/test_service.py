@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from services.core.errors import FieldViolation, InvalidRequest, Unavailable, WrongState
-from services.core.objective import EvaluationSpec
-from services.core.trial import TrialKey, TrialResult, TrialState
+from services.core.errors import (
+    CrescendoError,
+    FieldViolation,
+    InvalidRequest,
+    Unavailable,
+    WrongState,
+)
+from services.core.pruning import PruneDecision, Threshold
+from services.core.trial import SplitScores, TrialKey, TrialResult, TrialState
 from services.worker.ports import (
     Claim,
+    FinishAnswers,
     FinishOutcome,
-    FoldReport,
     Order,
     OrderKind,
+    ReportAnswer,
+    RunSpec,
     Session,
+    StepReport,
     TrialBatch,
 )
+from services.worker.service import finishing
 from services.worker.service.backoff import Backoff
 from services.worker.service.finishing import Finisher
 from services.worker.service.holding import Holding, Work
+from services.worker.service.returning import Returner
 from services.worker.service.session import Presence, SessionKeeper
+from services.worker.service.thresholds import Thresholds
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def key(number: int) -> TrialKey:
@@ -36,21 +49,30 @@ def result(number: int) -> TrialResult:
 
 
 def work(number: int) -> Work:
-    return Work(key=key(number), tuning_run_id="r", parameters={})
+    return Work(key=key(number), session_id="s1", tuning_run_id="r", parameters={})
 
 
 class MemoryStore:
-    """Takes results; `failures` are raised first, one per finish."""
+    """Takes results; `failures` are raised first, one per finish or return."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
+        self.senders: list[str] = []
+        self.returned: list[list[int]] = []
+        self.reported: list[list[tuple[int, int]]] = []
+        self.stops: dict[int, PruneDecision] = {}
         self.failures: list[Exception] = []
         self.refused: set[int] = set()
+        self.choking: dict[int, Exception] = {}
+        self.registering = asyncio.Event()
+        self.registering.set()
         self.sessions = 0
         self.ended: set[str] = set()
+        self.thresholds: dict[str, Threshold] = {}
 
     async def register(self, *, worker_class: str, worker_name: str, slots: int) -> Session:
         self.sessions += 1
+        await self.registering.wait()
         return Session(session_id=f"s{self.sessions}", lease_seconds=35, beat_seconds=10)
 
     async def heartbeat(
@@ -65,33 +87,63 @@ class MemoryStore:
     async def close_session(self, session_id: str) -> None:
         self.ended.add(session_id)
 
-    async def evaluation_spec(self, tuning_run_id: str) -> EvaluationSpec:
+    async def evaluation_spec(self, tuning_run_id: str) -> RunSpec:
         raise Unavailable("none here")
 
     async def claim(self, session_id: str, claim_id: str, batch: TrialBatch) -> Claim:
         return Claim(trials=())
 
     async def return_trials(self, session_id: str, trials: Sequence[TrialKey]) -> None:
-        """Nothing is kept."""
+        if self.failures:
+            raise self.failures.pop(0)
+        self.returned.append([each.number for each in trials])
 
     async def decline_trials(self, session_id: str, trials: Sequence[TrialKey]) -> None:
         """Nothing is kept."""
 
-    async def report_folds(self, session_id: str, folds: Sequence[FoldReport]) -> Sequence[Order]:
-        return []
+    async def report_steps(self, session_id: str, steps: Sequence[StepReport]) -> ReportAnswer:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.reported.append([(each.trial.number, each.score.step) for each in steps])
+        return ReportAnswer(
+            stops={
+                each.trial: self.stops[each.trial.number]
+                for each in steps
+                if each.trial.number in self.stops
+            },
+            thresholds=self.thresholds,
+        )
 
-    async def finish(
-        self, session_id: str, results: Sequence[TrialResult]
-    ) -> Sequence[FinishOutcome]:
-        if session_id in self.ended:
-            raise WrongState("session ended", reason="SESSION_ENDED")
+    async def finish(self, session_id: str, results: Sequence[TrialResult]) -> FinishAnswers:
         if self.failures:
             raise self.failures.pop(0)
         numbers = [each.trial.number for each in results]
+        for number in numbers:
+            if number in self.choking:
+                raise self.choking[number]
         if self.refused.intersection(numbers):
             raise InvalidRequest([FieldViolation(field="results", description="refused")])
         self.batches.append(numbers)
-        return [FinishOutcome.DONE] * len(results)
+        self.senders.append(session_id)
+        return FinishAnswers(
+            outcomes=(FinishOutcome.DONE,) * len(results), thresholds=self.thresholds
+        )
+
+
+class CountingRecord:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.answers: list[FinishOutcome | None] = []
+
+    def claimed(self, *, taken: int, later: int, stale: int) -> None:
+        """Nothing is kept."""
+
+    def ended(self, result: TrialResult | None) -> None:
+        """Nothing is kept."""
+
+    def answered(self, outcome: FinishOutcome | None) -> None:
+        self.answers.append(outcome)
 
 
 class Bench:
@@ -108,21 +160,48 @@ class Bench:
             free_slots=self.holding.free_slots,
         )
         self.session = SessionKeeper(self.store, presence, on_orders=lambda _: None)
-        self.finisher = Finisher(self.store, self.session, self.holding)
+        self.record = CountingRecord()
+        self.thresholds = Thresholds()
+        self.finisher = Finisher(
+            self.store, self.session, self.holding, self.thresholds, self.record
+        )
+        self.returner = Returner(self.store, self.session)
 
-    async def finish(self, *numbers: int) -> None:
+    async def settle(self) -> None:
+        """Lets everything that can happen now happen."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def finish(self, *numbers: int, session_id: str = "s1") -> None:
         for number in numbers:
             self.holding.stopped(work(number), to_finish=True)
-            self.finisher.submit(result(number), at_once=False)
+            self.finisher.submit(result(number), session_id=session_id, at_once=False)
         assert await self.finisher.wait_empty(patience_seconds=DEADLINE)
 
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
+    async with at_work(Bench()) as bench:
+        yield bench
+
+
+@pytest.fixture
+async def unregistered() -> AsyncIterator[Bench]:
+    """A bench whose store takes its time to open a session."""
     bench = Bench()
+    bench.store.registering.clear()
+    async with at_work(bench):
+        await bench.settle()
+        assert bench.store.sessions == 1
+        yield bench
+
+
+@contextlib.asynccontextmanager
+async def at_work(bench: Bench) -> AsyncIterator[Bench]:
     tasks = [
         asyncio.create_task(bench.session.run()),
         asyncio.create_task(bench.finisher.run()),
+        asyncio.create_task(bench.returner.run()),
     ]
     yield bench
     for task in tasks:
@@ -149,11 +228,22 @@ async def test_results_are_held_until_they_are_answered(bench: Bench) -> None:
     assert bench.holding.held() == []
 
 
-async def test_results_follow_the_worker_into_its_next_session(bench: Bench) -> None:
+async def test_results_are_told_under_the_session_their_trials_were_claimed_under(
+    bench: Bench,
+) -> None:
     await bench.session.wait_registered()
-    bench.store.ended.add("s1")
-    await bench.finish(1)
-    assert bench.store.batches == [[1]]
+    # A call that is refused for the session opens another.
+    bench.store.failures = [WrongState("session ended", reason="SESSION_ENDED")]
+    bench.returner.stopped([key(9)])
+    await bench.returner.wait_empty(patience_seconds=DEADLINE)
+    assert bench.store.sessions == 2
+    for number, claimed_under in ((1, "s1"), (2, "s1"), (3, "s2"), (4, "s1")):
+        bench.holding.stopped(work(number), to_finish=True)
+        bench.finisher.submit(result(number), session_id=claimed_under, at_once=False)
+    assert await bench.finisher.wait_empty(patience_seconds=DEADLINE)
+    assert bench.store.batches == [[1, 2], [3], [4]]
+    assert bench.store.senders == ["s1", "s2", "s1"]
+    assert bench.holding.held() == []
     assert bench.store.sessions == 2
 
 
@@ -162,6 +252,112 @@ async def test_one_refused_result_holds_up_no_other(bench: Bench) -> None:
     await bench.finish(1, 2, 3)
     assert bench.store.batches == [[1], [3]]
     assert bench.holding.held() == []
+
+
+async def test_a_result_the_store_fails_on_holds_up_no_other_and_is_given_up(bench: Bench) -> None:
+    bench.store.choking = {2: CrescendoError("internal error 17")}
+    await bench.finish(1, 2, 3, 4)
+    assert bench.store.batches == [[1], [3], [4]]
+    assert bench.record.answers.count(None) == 1
+    assert bench.holding.held() == []
+
+
+async def test_a_result_the_store_never_answers_holds_up_no_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finishing, "_BATCH_PATIENCE_SECONDS", 0.2)
+    bench.store.choking = {2: Unavailable("no answer in time")}
+    for number in (1, 2, 3):
+        bench.holding.stopped(work(number), to_finish=True)
+        bench.finisher.submit(result(number), session_id="s1", at_once=False)
+    async with asyncio.timeout(DEADLINE):
+        while bench.holding.held() != [key(2)]:  # noqa: ASYNC110 (nothing tells)
+            await asyncio.sleep(0.01)
+    assert bench.store.batches == [[1], [3]]
+    bench.store.choking.clear()
+    assert await bench.finisher.wait_empty(patience_seconds=DEADLINE)
+    assert bench.store.batches == [[1], [3], [2]]
+
+
+async def test_large_results_travel_in_several_messages(bench: Bench) -> None:
+    scores = (SplitScores(metric="accuracy", scores=(0.5,) * 8_000),)
+    for number in range(100):
+        bench.finisher.submit(
+            TrialResult(trial=key(number), state=TrialState.SUCCEEDED, metrics=scores),
+            session_id="s1",
+            at_once=False,
+        )
+    assert await bench.finisher.wait_empty(patience_seconds=DEADLINE)
+    assert [number for batch in bench.store.batches for number in batch] == [*range(100)]
+    assert max(map(len, bench.store.batches)) * 64_000 < 3 * 1024 * 1024
+
+
+async def test_trials_that_were_stopped_are_given_up_together(bench: Bench) -> None:
+    bench.returner.stopped([key(0)])
+    bench.returner.stopped([key(number) for number in range(1, 1_200)])
+    await bench.returner.wait_empty(patience_seconds=DEADLINE)
+    assert list(map(len, bench.store.returned)) == [500, 500, 200]
+    assert [number for batch in bench.store.returned for number in batch] == [*range(1_200)]
+
+
+async def test_giving_up_is_repeated_while_the_store_is_away_and_not_when_it_refuses(
+    bench: Bench,
+) -> None:
+    bench.store.failures = [Unavailable("away")] * 2
+    bench.returner.stopped([key(1)])
+    await bench.returner.wait_empty(patience_seconds=DEADLINE)
+    bench.store.failures = [CrescendoError("internal error 17")]
+    bench.returner.stopped([key(2)])
+    await bench.returner.wait_empty(patience_seconds=DEADLINE)
+    bench.returner.stopped([key(3)])
+    await bench.returner.wait_empty(patience_seconds=DEADLINE)
+    assert bench.store.returned == [[1], [3]]
+
+
+async def test_a_closed_session_is_followed_by_no_other(bench: Bench) -> None:
+    await bench.session.wait_registered()
+    await bench.session.close(patience_seconds=DEADLINE)
+    assert bench.store.ended == {"s1"}
+    with pytest.raises(Unavailable):
+        await bench.session.call(
+            lambda session_id: bench.store.return_trials(session_id, []),
+            patience_seconds=DEADLINE,
+        )
+    await bench.settle()
+    assert bench.store.sessions == 1
+
+
+async def test_a_session_that_opens_while_the_worker_closes_is_closed_too(
+    unregistered: Bench,
+) -> None:
+    bench = unregistered
+    closing = asyncio.create_task(bench.session.close(patience_seconds=DEADLINE))
+    await bench.settle()
+    bench.store.registering.set()
+    await closing
+    assert bench.store.ended == {"s1"}
+    await bench.settle()
+    assert bench.store.sessions == 1
+
+
+async def test_closing_waits_no_longer_than_it_may(unregistered: Bench) -> None:
+    async with asyncio.timeout(DEADLINE):
+        await unregistered.session.close(patience_seconds=0.05)
+    assert unregistered.store.ended == set()
+
+
+async def test_an_order_that_overtakes_the_claim_is_obeyed() -> None:
+    holding = Holding(2)
+    holding.obey(Order(kind=OrderKind.CANCEL, trial=key(1)))
+    assert await holding.add([work(1), work(2)]) == [key(1)]
+    assert holding.held() == [key(2)]
+
+
+async def test_an_attempt_is_held_once_however_often_it_is_claimed() -> None:
+    holding = Holding(2)
+    await holding.add([work(1)])
+    await holding.add([work(1), work(2)])
+    assert holding.held() == [key(1), key(2)]
 
 
 async def test_a_call_without_a_store_gives_up_after_its_patience() -> None:
@@ -196,13 +392,13 @@ async def test_orders_reach_what_waits_and_what_runs() -> None:
     running = await holding.next()
     task = asyncio.create_task(asyncio.sleep(DEADLINE))
     holding.started(running, task)
-    holding.obey(Order(kind=OrderKind.CANCEL, trial=key(2)))
+    assert holding.obey(Order(kind=OrderKind.CANCEL, trial=key(2)))
     assert holding.held() == [key(1)]
-    holding.obey(Order(kind=OrderKind.PRUNE, trial=key(1)))
-    holding.obey(Order(kind=OrderKind.CANCEL, trial=key(99)))
+    assert not holding.obey(Order(kind=OrderKind.PRUNE, trial=key(1)))
+    assert not holding.obey(Order(kind=OrderKind.CANCEL, trial=key(99)))
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert running.pruned
+    assert (running.pruned, running.cancelled) == (True, False)
     holding.stopped(running, to_finish=False)
     assert holding.is_idle
 
@@ -212,3 +408,23 @@ def test_delays_grow_up_to_a_bound() -> None:
     delays = [backoff.next_delay() for _ in range(10)]
     assert all(0.05 <= each <= 1.0 for each in delays)
     assert min(delays[-3:]) >= 0.5
+
+
+def test_the_last_threshold_heard_holds() -> None:
+    thresholds = Thresholds()
+    high, low = (Threshold(score=score, place=(0, 0)) for score in (0.9, 0.8))
+    assert thresholds.of("r") is None
+    thresholds.hear("r", high)
+    # A restored store knows of fewer trials, and is believed.
+    thresholds.hear("r", low)
+    assert thresholds.of("r") == low
+    assert thresholds.of("other") is None
+    thresholds.hear("r", None)
+    assert thresholds.of("r") is None
+
+
+async def test_answers_to_results_tell_what_others_must_beat(bench: Bench) -> None:
+    threshold = Threshold(score=0.9, place=(0, 0))
+    bench.store.thresholds = {"r": threshold}
+    await bench.finish(1)
+    assert bench.thresholds.of("r") == threshold

@@ -1,0 +1,101 @@
+"""What `crescendo search plan` asks the server for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent import futures
+
+import grpc
+import pytest
+
+from crescendo.cli.main import main
+from tests.unit.crescendo import messages
+from tuning.v1 import model_pb2 as model_pb
+from tuning.v1 import model_service_pb2 as model_rpc
+from tuning.v1 import model_service_pb2_grpc as model_grpc
+from tuning.v1 import orchestration_service_pb2 as rpc
+from tuning.v1 import orchestration_service_pb2_grpc as orchestration_grpc
+from tuning.v1 import presets_pb2
+
+PLAN = {
+    "grids": {"svm_classifier": {"kernel": ["rbf"]}},
+    "distributions": {"svm_classifier": {"C": "loguniform(0.01, 100)"}},
+    "points": {"svm_classifier": [{"C": 10}]},
+    "stages": [
+        {"method": "sobol", "pruning": {"keep": 3}},
+        {"method": "local", "radius": 0.1},
+    ],
+}
+
+
+class _Services(orchestration_grpc.OrchestrationServiceServicer, model_grpc.ModelServiceServicer):
+    """Keeps what it was asked; every model run but one is a support vector machine."""
+
+    def __init__(self) -> None:
+        self.asked: list[rpc.StartPlanRequest] = []
+
+    def StartPlan(
+        self, request: rpc.StartPlanRequest, context: grpc.ServicerContext
+    ) -> rpc.StartPlanResponse:
+        self.asked.append(request)
+        return rpc.StartPlanResponse(orchestration=messages.progressive_search())
+
+    def GetModelRun(
+        self, request: model_rpc.GetModelRunRequest, context: grpc.ServicerContext
+    ) -> model_rpc.GetModelRunResponse:
+        kind = "ridge" if request.model_run_id == "other" else "svm_classifier"
+        return model_rpc.GetModelRunResponse(
+            model_run=model_pb.ModelRun(model_run_id=request.model_run_id, model_type=kind)
+        )
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Services]:
+    servicer = _Services()  # type: ignore[abstract]  # the calls no test makes are left out
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    orchestration_grpc.add_OrchestrationServiceServicer_to_server(servicer, server)
+    model_grpc.add_ModelServiceServicer_to_server(servicer, server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    monkeypatch.setenv("CRESCENDO_COORDINATOR_ADDRESS", address)
+    monkeypatch.setenv("CRESCENDO_STORE_ADDRESS", address)
+    yield servicer
+    server.stop(0).wait()
+
+
+def _run(*args: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(args)
+    code = caught.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_what_a_file_says_of_a_model_type_goes_to_the_model_runs_of_that_type(
+    services: _Services,
+) -> None:
+    command = ["search", "plan", json.dumps(PLAN), "one", "other", "--detach"]
+    assert _run(*command, "--config-type", "default", "--no-baseline") == 0
+    (asked,) = services.asked
+    assert list(asked.model_run_ids) == ["one", "other"]
+    assert (
+        list(asked.param_grids) == list(asked.distributions) == list(asked.points_to_try) == ["one"]
+    )
+    (point,) = asked.points_to_try["one"].points
+    assert point.parameters["C"].number_value == 10
+    assert asked.config_type == presets_pb2.CONFIG_TYPE_DEFAULT
+    assert asked.HasField("try_current_parameters")
+    assert not asked.try_current_parameters
+    sobol, local = asked.stages
+    assert (sobol.pruning.rule, sobol.pruning.keep) == ("lossless", 3)
+    assert (local.method, local.radius) == ("local", 0.1)
+    assert not local.HasField("pruning")
+
+
+def test_a_file_that_names_ids_asks_for_no_types(services: _Services) -> None:
+    plan = {"grids": {"one": {"C": [1, 2]}}, "stages": [{"method": "grid_search"}]}
+    assert _run("search", "plan", json.dumps(plan), "one", "--detach") == 0
+    (asked,) = services.asked
+    assert list(asked.param_grids) == ["one"]
+    assert not asked.HasField("try_current_parameters")

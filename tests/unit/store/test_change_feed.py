@@ -1,0 +1,469 @@
+"""The change feed: every event once and in order through reopening, races and a full memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from services.core.errors import Conflict, CursorOutOfRange, Unavailable
+from services.store.adapters.change_feed import PollingFeed
+from services.store.adapters.event_rings import Rings, Topic
+from services.store.adapters.page_reads import PageReads
+from services.store.adapters.shared_reads import SharedReads
+from services.store.ports.results import (
+    LogPage,
+    LogPosition,
+    LogPositions,
+    OrchestrationSnapshot,
+    StoredEvent,
+)
+from services.store.service.identifiers import new_id
+from services.store.service.watch import Bookmark, Page, Part, Watching
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class _Log:
+    events: list[StoredEvent] = field(default_factory=list)
+    first: int = 1
+    last: int = 0
+    ended: bool = False
+
+    def append(self, count: int = 1, *, size: int = 10, ended: bool = False) -> None:
+        for _ in range(count):
+            self.last += 1
+            self.events.append(
+                StoredEvent(sequence=self.last, occurred_at=_NOW, encoded=bytes(size))
+            )
+        self.ended = ended
+
+    @property
+    def position(self) -> LogPosition:
+        return LogPosition(first_sequence=self.first, last_sequence=self.last, ended=self.ended)
+
+
+class _MemoryReader:
+    """Event logs in memory: a store's side of the port, whose answers can be held back."""
+
+    def __init__(self) -> None:
+        self.epoch = "a"
+        self.logs: dict[str, _Log] = {}
+        self.reads = 0
+        self.away = False
+        self.gate: asyncio.Event | None = None
+        self.held = 0
+        self.renewed: list[str | None] = []
+
+    def log(self, orchestration_id: str | None = None) -> tuple[str, _Log]:
+        identifier = orchestration_id or new_id()
+        return identifier, self.logs.setdefault(identifier, _Log())
+
+    async def positions(self, orchestration_ids: Sequence[str]) -> LogPositions:
+        self._check()
+        found = {each: self.logs[each].position for each in orchestration_ids if each in self.logs}
+        answer = LogPositions(epoch=self.epoch, observed_at=_NOW, logs=found)
+        if self.gate is not None:
+            self.held += 1
+            await self.gate.wait()
+        return answer
+
+    async def snapshot(self, orchestration_id: str) -> OrchestrationSnapshot | None:
+        return None
+
+    async def events(
+        self, orchestration_id: str, *, after: int, max_events: int, max_bytes: int
+    ) -> LogPage:
+        self._check()
+        self.reads += 1
+        await asyncio.sleep(0)
+        page: list[StoredEvent] = []
+        for event in self.logs[orchestration_id].events:
+            if event.sequence <= after:
+                continue
+            if len(page) == max_events or (
+                page and sum(len(each.encoded) for each in page) + len(event.encoded) > max_bytes
+            ):
+                break
+            page.append(event)
+        follows = bool(page) and page[0].sequence == after + 1
+        return LogPage(epoch=self.epoch if follows else None, events=tuple(page))
+
+    async def begin_new_epoch(self, epoch: str | None) -> str | None:
+        self.renewed.append(epoch)
+        self.epoch = f"{self.epoch}+"
+        return self.epoch
+
+    def _check(self) -> None:
+        if self.away:
+            raise Unavailable("away", reason="DATABASE_UNAVAILABLE")
+
+
+class _Gaps:
+    def __init__(self) -> None:
+        self.found = 0
+
+    def gap_found(self) -> None:
+        self.found += 1
+
+
+class _Store:
+    """A feed and the use case on it."""
+
+    def __init__(self, reader: _MemoryReader, feed: PollingFeed, bookmark_seconds: float) -> None:
+        self.reader = reader
+        self.feed = feed
+        self.gaps = _Gaps()
+        self.watching = Watching(reader, feed, self.gaps, bookmark_seconds=bookmark_seconds)
+
+    async def watch(
+        self, identifier: str, after: int, seen: list[int] | None = None, epoch: str | None = None
+    ) -> list[int]:
+        seen = [] if seen is None else seen
+        parts = self.watching.watch(identifier, after_sequence=after, epoch=epoch)
+        async with aclosing(parts), asyncio.timeout(60):
+            async for part in parts:
+                if isinstance(part, Page):
+                    seen += [each.sequence for each in part.events]
+        return seen
+
+
+@asynccontextmanager
+async def _running(
+    reader: _MemoryReader, *, rings: Rings | None = None, bookmark_seconds: float = 60.0
+) -> AsyncIterator[_Store]:
+    feed = PollingFeed(reader, poll_seconds=0.01, rings=rings)
+    polling = asyncio.create_task(feed.run())
+    try:
+        yield _Store(reader, feed, bookmark_seconds)
+    finally:
+        polling.cancel()
+        await asyncio.gather(polling, return_exceptions=True)
+
+
+async def _until(condition: object) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # type: ignore[operator]  # noqa: ASYNC110 (of another task)
+            await asyncio.sleep(0)
+
+
+async def test_a_watcher_at_the_end_of_an_ended_log_ends_and_after_reopening_goes_on() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    log.append(3, ended=True)
+    async with _running(reader) as store:
+        assert await store.watch(identifier, 3) == []
+        log.append(2)  # reopened through another replica
+        seen: list[int] = []
+        watching = asyncio.create_task(store.watch(identifier, 3, seen))
+        await _until(lambda: seen == [4, 5])
+        log.append(1, ended=True)
+        assert await watching == [4, 5, 6]
+
+
+async def test_one_who_knows_of_the_reopening_is_believed_before_the_poller_looks() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    log.append(3, ended=True)
+    feed = PollingFeed(reader, poll_seconds=60)
+    store = _Store(reader, feed, 60)
+    # No poller runs: what the feed knows is what watchers brought along.
+    with feed.following(identifier, epoch="a", position=log.position, observed_at=_NOW) as old:
+        assert old.has_ended(at=3)
+        log.append(1)
+        watching = asyncio.create_task(store.watch(identifier, 3))
+        await _until(lambda: not old.has_ended(at=3))
+        log.append(1, ended=True)
+        polling = asyncio.create_task(feed.run())
+        assert await watching == [4, 5]
+        polling.cancel()
+
+
+async def test_the_final_event_reaches_whoever_arrives_while_it_is_written() -> None:
+    for turns in range(30):
+        reader = _MemoryReader()
+        identifier, log = reader.log()
+        log.append(2)
+        async with _running(reader) as store:
+            watching = asyncio.create_task(store.watch(identifier, 0))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            log.append(1, ended=True)
+            store.feed.committed(identifier)
+            assert await watching == [1, 2, 3]
+
+
+async def test_answers_that_overtake_one_another_lose_nothing() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    log.append(2)
+    async with _running(reader) as store:
+        seen: list[int] = []
+        watching = asyncio.create_task(store.watch(identifier, 0, seen))
+        await _until(lambda: seen == [1, 2])
+        # The poller's answer is on its way while the log grows and another watcher reads it.
+        reader.gate = asyncio.Event()
+        await asyncio.sleep(0.05)
+        log.append(3)
+        gate, reader.gate = reader.gate, None
+        other = asyncio.create_task(store.watch(identifier, 2))
+        await asyncio.sleep(0)
+        gate.set()
+        await _until(lambda: seen == [1, 2, 3, 4, 5])
+        assert reader.renewed == []
+        log.append(1, ended=True)
+        assert await watching == [1, 2, 3, 4, 5, 6]
+        assert await other == [3, 4, 5, 6]
+
+
+async def test_a_log_that_became_shorter_ends_its_watches_and_begins_an_epoch() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    log.append(5)
+    async with _running(reader) as store:
+        seen: list[int] = []
+        watching = asyncio.create_task(store.watch(identifier, 0, seen))
+        await _until(lambda: len(seen) == 5)
+        reader.logs[identifier] = _Log()
+        reader.logs[identifier].append(3)
+        with pytest.raises(Conflict) as caught:
+            await watching
+        assert caught.value.reason == "EPOCH_CHANGED"
+        assert caught.value.metadata["last_sequence"] == "5"
+        assert reader.renewed == ["a"]
+
+
+async def test_no_event_of_another_epoch_reaches_a_watcher() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    log.append(400, size=2_000)
+    for turns in range(0, 40, 3):
+        reader.epoch = "a"
+        async with _running(reader) as store:
+            seen: list[int] = []
+            watching = asyncio.create_task(store.watch(identifier, 0, seen, "a"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            behind = len(seen)
+            reader.epoch = "b"
+            with pytest.raises(Conflict):
+                await watching
+            # One page may have been read before.
+            assert len(seen) <= behind + 132
+
+
+async def test_a_restore_between_looking_and_reading_reaches_nobody() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    log.append(2)
+    async with _running(reader) as store:
+        seen: list[int] = []
+        watching = asyncio.create_task(store.watch(identifier, 0, seen))
+        await _until(lambda: seen == [1, 2])
+        log.append(1)
+        reader.gate = asyncio.Event()
+        looking = asyncio.create_task(reader.positions([identifier]))
+        await _until(lambda: reader.held >= 2)
+        # The poller has heard of event 3 of the old log; what it reads now is the new one's.
+        reader.epoch = "b"
+        gate, reader.gate = reader.gate, None
+        gate.set()
+        with pytest.raises(Conflict):
+            await watching
+        assert seen == [1, 2]
+        assert (await looking).epoch == "a"
+
+
+def test_an_answer_that_comes_late_takes_nothing_back() -> None:
+    topic = Topic("a", LogPosition(first_sequence=1, last_sequence=3, ended=True))
+    reopened = LogPosition(first_sequence=1, last_sequence=5, ended=False)
+    assert topic.note(reopened)
+    # Asked before the reopening, answered after it: the log has not ended.
+    assert not topic.note(LogPosition(first_sequence=1, last_sequence=3, ended=True))
+    assert topic.position == reopened
+
+
+async def test_events_removed_under_a_watcher_are_told_and_missing_ones_counted() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    log.append(10, ended=True)
+    del log.events[:4]
+    log.first = 5
+    async with _running(reader) as store:
+        with pytest.raises(CursorOutOfRange) as caught:
+            await store.watch(identifier, 3)
+        assert caught.value.reason == "CURSOR_EXPIRED"
+        assert await store.watch(identifier, 4) == [5, 6, 7, 8, 9, 10]
+        assert store.gaps.found == 0
+        # An event that lacks in the middle, in a log nobody has read yet, is a bug and nothing else.
+        other, hurt = reader.log()
+        hurt.append(6, ended=True)
+        del hurt.events[2]
+        seen: list[int] = []
+        with pytest.raises(RuntimeError, match="gap after event 2"):
+            await store.watch(other, 2, seen)
+        assert (seen, store.gaps.found) == ([], 1)
+
+
+async def test_a_quiet_watch_costs_the_database_nothing_beside_the_poll() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    log.append(1)
+    async with _running(reader, bookmark_seconds=0.01) as store:
+        parts = store.watching.watch(identifier, after_sequence=1)
+        bookmarks: list[Part] = []
+        async with aclosing(parts), asyncio.timeout(60):
+            async for part in parts:
+                bookmarks.append(part)
+                if len(bookmarks) == 5:
+                    break
+        assert {type(each) for each in bookmarks} == {Bookmark}
+        assert reader.reads == 0
+
+
+async def test_a_database_that_is_away_only_makes_watchers_at_the_end_wait() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    log.append(1)
+    async with _running(reader) as store:
+        seen: list[int] = []
+        watching = asyncio.create_task(store.watch(identifier, 0, seen))
+        await _until(lambda: seen == [1])
+        reader.away = True
+        log.append(1)
+        with pytest.raises(Unavailable):
+            await store.watch(identifier, 0)
+        reader.away = False
+        log.append(1, ended=True)
+        assert await watching == [1, 2, 3]
+
+
+async def test_a_page_is_read_once_for_all_who_are_behind_by_the_same() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    log.append(5_000, ended=True)
+    async with _running(reader) as store:
+        logs = await asyncio.gather(*(store.watch(identifier, 0) for _ in range(50)))
+        assert all(each == list(range(1, 5_001)) for each in logs)
+        assert reader.reads == 10
+
+
+async def test_one_who_goes_away_does_not_take_a_shared_read_along() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    log.append(3)
+    reads = PageReads(reader)
+    first, second = (
+        asyncio.create_task(reads.read(identifier, epoch="a", after=0)) for _ in range(2)
+    )
+    await asyncio.sleep(0)
+    first.cancel()
+    assert [each.sequence for each in (await second).events] == [1, 2, 3]
+    assert first.cancelled()
+
+
+async def test_ten_thousand_logs_share_one_bound_of_memory() -> None:
+    reader = _MemoryReader()
+    rings = Rings(max_bytes=1_000_000)
+    identifiers = []
+    for _ in range(10_000):
+        identifier, log = reader.log()
+        log.append(1)
+        identifiers.append(identifier)
+    feed = PollingFeed(reader, poll_seconds=0.01, rings=rings)
+    followers = [
+        feed.following(each, epoch="a", position=reader.logs[each].position, observed_at=_NOW)
+        for each in identifiers
+    ]
+    polling = asyncio.create_task(feed.run())
+    for follower in followers:
+        follower.__enter__()
+    for each in identifiers:
+        reader.logs[each].append(3, size=100, ended=True)
+    async with asyncio.timeout(60):
+        pages = await asyncio.gather(*(each.next_page(after=1, seconds=50) for each in followers))
+    assert {tuple(event.sequence for event in page) for page in pages} <= {(2, 3, 4)}
+    assert 0 < rings.bytes <= 1_000_000
+    for follower in followers:
+        follower.__exit__(None, None, None)
+    polling.cancel()
+    assert rings.bytes == 0
+    assert not feed.watched
+
+
+def test_a_ring_keeps_the_latest_and_drops_the_oldest() -> None:
+    topic = Topic("a", LogPosition(first_sequence=1, last_sequence=0, ended=False))
+    rings = Rings()
+    for sequence in range(1, 11):
+        event = StoredEvent(sequence=sequence, occurred_at=_NOW, encoded=bytes(1024 * 1024))
+        rings.append(topic, [event])
+    assert topic.tail == 10
+    assert topic.page(10) == ()
+    assert topic.page(2) == ()
+    assert [each.sequence for each in topic.page(9)] == [10]
+    # A page holds at least one event, however large.
+    assert [each.sequence for each in topic.page(7)] == [8]
+
+
+def test_quiet_logs_lose_their_rings_first() -> None:
+    rings = Rings(max_bytes=10_000)
+    topics = [
+        Topic("a", LogPosition(first_sequence=1, last_sequence=0, ended=False)) for _ in range(3)
+    ]
+
+    def grow(topic: Topic) -> None:
+        event = StoredEvent(sequence=topic.tail + 1, occurred_at=_NOW, encoded=bytes(3_000))
+        rings.append(topic, [event])
+
+    for topic in topics:
+        grow(topic)
+    grow(topics[0])
+    assert [bool(each.ring_bytes) for each in topics] == [True, False, True]
+    assert rings.bytes == sum(each.ring_bytes for each in topics) <= 10_000
+
+
+async def test_a_thousand_who_ask_at_once_cost_two_reads_and_none_gets_an_old_answer() -> None:
+    begun = 0
+    gate = asyncio.Event()
+
+    async def read(key: str) -> str:
+        nonlocal begun
+        begun += 1
+        mine = begun
+        await gate.wait()
+        return f"{key} {mine}"
+
+    reads = SharedReads(read)
+    early = [asyncio.create_task(reads.get("a")) for _ in range(500)]
+    await _until(lambda: begun == 1)
+    late = [asyncio.create_task(reads.get("a")) for _ in range(500)]
+    other = asyncio.create_task(reads.get("b"))
+    await _until(lambda: begun == 2)
+    late[0].cancel()
+    gate.set()
+    assert set(await asyncio.gather(*early)) == {"a 1"}
+    # Begun after they asked: what was committed before they asked is in it.
+    assert set(await asyncio.gather(*late[1:])) == {"a 3"}
+    assert await other == "b 2"
+    assert begun == 3
+
+
+async def test_a_shared_read_that_fails_fails_for_all_who_waited_and_for_nobody_later() -> None:
+    failing = True
+
+    async def read(key: str) -> str:
+        await asyncio.sleep(0)
+        if failing:
+            raise Unavailable("away", reason="DATABASE_UNAVAILABLE")
+        return key
+
+    reads = SharedReads(read)
+    answers = await asyncio.gather(*(reads.get("a") for _ in range(3)), return_exceptions=True)
+    assert [type(each) for each in answers] == [Unavailable] * 3
+    failing = False
+    assert await reads.get("a") == "a"
