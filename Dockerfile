@@ -14,6 +14,11 @@ COPY crescendo crescendo
 RUN /opt/crescendo/bin/pip install --no-deps .
 
 FROM python:3.11-slim-bookworm
+# LightGBM's wheel takes OpenMP from the system, in whatever version the base image's Debian has.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 crescendo \
     && useradd --uid 10001 --gid crescendo --create-home crescendo \
     && install -d -o crescendo -g crescendo /var/cache/crescendo /var/lib/crescendo

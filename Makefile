@@ -9,11 +9,20 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3.14 python
 	command -v $$each >/dev/null 2>&1 || continue; \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null || continue; \
 	echo $$each; break; done)
+# Most tests wait for processes and servers: two at once leave two cores busy.
+JOBS ?= 2
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --quiet
 
+# Of the fault tests: how often each runs, and the trials of the largest.
+SEEDS ?= 1
+SIZE ?= 10000
+# Of the soak.
+MINUTES ?= 30
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint types proto proto-check deploy-check test test-unit lock up down check clean
+.PHONY: help setup demo fmt lint types proto proto-check deploy-check test test-unit faults soak simulate mutations quality lock up \
+	down check clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,15 +72,36 @@ deploy-check: $(STAMP) ## Checks the compose file and the Dockerfile.
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/hadolint Dockerfile
 
-test: $(STAMP) ## Runs all tests on a real Postgres and RabbitMQ, found or started.
-	$(BIN)/pytest
+test: $(STAMP) ## Runs all tests on a real Postgres and RabbitMQ, found or started; JOBS files at once.
+	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile
 
 test-unit: $(STAMP) ## Runs the tests that need no servers.
 	$(BIN)/pytest tests/unit -m "not slow"
 
+faults: $(STAMP) ## Breaks every part in every way it knows; SEEDS=5 for other chances, SIZE=1000 for less.
+	$(BIN)/pytest tests/faults --faults --seeds $(SEEDS) --size $(SIZE) --timeout 1800 \
+		--numprocesses=$(JOBS) --dist=worksteal
+
+simulate: SEEDS = 1000
+simulate: $(STAMP) ## Runs simulated worlds, SEEDS=1000 of them from FIRST=0 on; SEED=7 replays one.
+	PYTHONPATH=$(IMPORT_ROOTS) $(BIN)/python -m tests.faults.simulation \
+		$(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2))
+
+quality: SEEDS = 30
+quality: $(STAMP) ## Compares the searchers with their peers: SEEDS=30 of every problem; goes on where it was.
+	PYTHONPATH=$(IMPORT_ROOTS) $(BIN)/python -m benchmarks.quality run --seeds $(SEEDS) --jobs $(JOBS)
+	PYTHONPATH=$(IMPORT_ROOTS) $(BIN)/python -m benchmarks.quality report
+
+mutations: $(STAMP) ## Removes each guard of the store in turn; a test must fail every time.
+	PYTHONPATH=$(IMPORT_ROOTS) $(BIN)/python -m tests.faults.mutations $(if $(ONLY),--only "$(ONLY)")
+
+soak: SEED ?= 1
+soak: $(STAMP) ## Measures what faults cost, then breaks everything at once; MINUTES=30 SEED=1.
+	PYTHONPATH=$(IMPORT_ROOTS) $(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED)
+
 lock: $(STAMP) ## Resolves the dependencies again and pins them with their hashes.
 	$(COMPILE) --all-extras --group dev --output-file requirements/dev.txt
-	$(COMPILE) --extra embedded --constraint requirements/dev.txt --no-annotate --output-file requirements/runtime.txt
+	$(COMPILE) --extra embedded --extra boosting --constraint requirements/dev.txt --no-annotate --output-file requirements/runtime.txt
 	echo uv | $(BIN)/uv pip compile - --constraint requirements/dev.txt --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements/uv.txt
 

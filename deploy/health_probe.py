@@ -1,12 +1,14 @@
 """Asks the servers of this container's role whether they serve; exits 0 when all do.
 
-A worker has no server: its container is healthy while its process runs.
+A worker is no server of calls: it is healthy while it has a session with the store and consumes, as its
+/readyz says; where that is turned off, while its process runs.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import urllib.request
 from pathlib import Path
 
 import grpc
@@ -39,7 +41,22 @@ def is_serving(listen: str) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
+def is_ready(listen: str) -> bool:
+    """Asks /readyz, where it is served."""
+    if listen in ("", "off"):
+        return True
+    port = listen.rsplit(":", 1)[1]
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=3) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 if __name__ == "__main__":
     role = sys.argv[1] if len(sys.argv) > 1 else role_of_first_process()
     names = _LISTEN_VARIABLES[role]
-    sys.exit(0 if all(is_serving(os.environ[name]) for name in names) else 1)
+    healthy = all(is_serving(os.environ[name]) for name in names)
+    if role == "worker":
+        healthy = is_ready(os.environ.get("CRESCENDO_METRICS_LISTEN", "127.0.0.1:9053"))
+    sys.exit(0 if healthy else 1)
