@@ -59,6 +59,7 @@ class Search:
         self.budget = started.budget
         self.random = Random(seed)
         self.added = 0
+        self.over = False
 
     @property
     def store(self) -> Scenario:
@@ -87,7 +88,8 @@ class Search:
 
     async def coordinate(self) -> None:
         """Creates trials a window ahead, and closes tuning runs that have nothing left."""
-        while not (now := await self.now()).state.is_terminal:
+        while not self.over:
+            now = await self.now()
             for run in (run for stage in now.stages for run in stage.tuning_runs):
                 if run.state is STATE.RUNNING:
                     await self.tried(partial(self.conduct, now, run))
@@ -108,7 +110,7 @@ class Search:
 
     async def work(self, session: str) -> None:
         """Takes what is handed out; trials succeed, fail, crash, are handed back, lost, told twice."""
-        while not (await self.now()).state.is_terminal:
+        while not self.over:
             for each in (await self.store.cases.hand_outs.hand_out()).hand_outs:
                 if each.batch.orchestration_id != self.identifier:
                     continue
@@ -183,23 +185,23 @@ class Search:
 
     async def keep(self) -> None:
         """Both stores' keepers tick, as often as they can."""
-        while not (await self.now()).state.is_terminal:
+        while not self.over:
             await asyncio.gather(*(store.cases.keeper.tick() for store in self.stores))
             await self.nap()
 
     async def live(self) -> None:
         """Lets everybody do their part until the search has ended and nobody wants anything of it."""
         sessions = [await self.store.session(slots=3, name=f"w{place}") for place in range(3)]
-        async with asyncio.TaskGroup() as outside:
-            person = outside.create_task(self.interfere(steps=12))
-            while not (person.done() and (await self.now()).state.is_terminal):
-                # A person may still extend what has ended.
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self.coordinate())
-                    group.create_task(self.keep())
-                    for session in sessions:
-                        group.create_task(self.work(session))
-                await asyncio.sleep(0.01)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.coordinate())
+            group.create_task(self.keep())
+            for session in sessions:
+                group.create_task(self.work(session))
+            await self.interfere(steps=12)
+            # Nobody leaves before that: a person may still extend what has ended.
+            while not (await self.now()).state.is_terminal:
+                await self.nap()
+            self.over = True
 
 
 @pytest.mark.parametrize("seed", range(18))
