@@ -25,10 +25,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30, help="seeds 0, 1, … of every search")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--problems", default="", help="only those whose half or name holds this")
+    parser.add_argument("--methods", default="", help="only those whose name holds this")
     parser.add_argument("--results", type=Path, default=_RESULTS)
     chosen = parser.parse_args()
     if chosen.command == "run":
-        run(chosen.results, seeds=chosen.seeds, jobs=chosen.jobs, problems=chosen.problems)
+        run(
+            chosen.results,
+            seeds=chosen.seeds,
+            jobs=chosen.jobs,
+            problems=chosen.problems,
+            methods=chosen.methods,
+        )
         return
     text = _PAGE.read_text("utf-8")
     before, _, rest = text.partition(_BEGIN)

@@ -69,11 +69,12 @@ def _read(lines: Iterable[str]) -> Iterator[Outcome]:
         yield Outcome(**fields)
 
 
-def run(path: Path, *, seeds: int, jobs: int, problems: str) -> None:
+def run(path: Path, *, seeds: int, jobs: int, problems: str, methods: str) -> None:
     """Runs what is missing, seed by seed, so that an early end leaves whole seeds behind.
 
     Args:
         problems: runs those whose half or name holds this text; empty for all.
+        methods: runs those whose name holds this text; empty for all.
     """
     done = {(each.problem, each.method, each.seed) for each in outcomes(path)}
     missing = [
@@ -83,6 +84,7 @@ def run(path: Path, *, seeds: int, jobs: int, problems: str) -> None:
         for method in METHODS
         if (problem.name, method, seed) not in done
         and (problems in problem.half or problems in problem.name)
+        and methods in method
     ]
     with ProcessPoolExecutor(jobs) as pool, path.open("a", encoding="utf-8") as file:
         for finished in as_completed([pool.submit(search, *each) for each in missing]):
