@@ -73,7 +73,8 @@ deploy-check: $(STAMP) ## Checks the compose file and the Dockerfile.
 	$(BIN)/hadolint Dockerfile
 
 test: $(STAMP) ## Runs all tests on a real Postgres and RabbitMQ, found or started; JOBS files at once.
-	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile
+	@# AGAIN=1 gives the few that failed beside others another chance alone, and names them: see tests/again.py.
+	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile $(if $(AGAIN),|| $(BIN)/python -m tests.again $$?)
 
 test-unit: $(STAMP) ## Runs the tests that need no servers.
 	$(BIN)/pytest tests/unit -m "not slow"
