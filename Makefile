@@ -22,7 +22,7 @@ MINUTES ?= 30
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo fmt lint types proto proto-check deploy-check test test-unit faults soak simulate mutations quality lock up \
-	down check clean
+	down check clean peers bench bench-full
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,15 @@ quality: $(STAMP) ## Compares the searchers with their peers: SEEDS=30 of every 
 	PYTHONPATH=$(IMPORT_ROOTS) $(BIN)/python -m benchmarks.quality run --seeds $(SEEDS) --jobs $(JOBS)
 	PYTHONPATH=$(IMPORT_ROOTS) $(BIN)/python -m benchmarks.quality report
 
+peers: $(STAMP) ## Installs what the benchmarks are measured against.
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/peers.txt
+
+bench: peers ## Measures speed beside peers in under ten minutes, into docs/performance.md; ROWS="P1 P4" for some.
+	PYTHONPATH=$(IMPORT_ROOTS) $(BIN)/python -m benchmarks $(ROWS)
+
+bench-full: peers ## Measures the same at full size: hours.
+	PYTHONPATH=$(IMPORT_ROOTS) $(BIN)/python -m benchmarks --full $(ROWS)
+
 mutations: $(STAMP) ## Removes each guard of the store in turn; a test must fail every time.
 	PYTHONPATH=$(IMPORT_ROOTS) $(BIN)/python -m tests.faults.mutations $(if $(ONLY),--only "$(ONLY)")
 
@@ -103,6 +112,7 @@ soak: $(STAMP) ## Measures what faults cost, then breaks everything at once; MIN
 lock: $(STAMP) ## Resolves the dependencies again and pins them with their hashes.
 	$(COMPILE) --all-extras --group dev --output-file requirements/dev.txt
 	$(COMPILE) --extra embedded --extra boosting --constraint requirements/dev.txt --no-annotate --output-file requirements/runtime.txt
+	$(COMPILE) --group peers --constraint requirements/dev.txt --no-annotate --output-file requirements/peers.txt
 	echo uv | $(BIN)/uv pip compile - --constraint requirements/dev.txt --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements/uv.txt
 

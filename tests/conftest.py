@@ -14,66 +14,19 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import hypothesis
 import pytest
 
-from tests.support.brokers import (
-    URL_VARIABLE,
-    RabbitServer,
-    delete_queues,
-    find_rabbitmq,
-    private_rabbitmq,
-)
-from tests.support.databases import (
-    DSN_VARIABLE,
-    PostgresServer,
-    find_postgres,
-    random_database,
-    wheel_postgres,
-)
-from tests.support.stopping import stop_on_signals
+from testbed.backing import Backing
+from testbed.brokers import delete_queues
+from testbed.databases import PostgresServer, random_database
+from testbed.stopping import stop_on_signals
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
-
-# Where the process that spreads the tests says to those that run them that no RabbitMQ can be had.
-_NO_RABBITMQ = "CRESCENDO_TEST_NO_RABBITMQ"
-
-
-class Backing:
-    """The servers of this test run, found or started once, stopped at its end."""
-
-    def __init__(self) -> None:
-        self.stack = ExitStack()
-        self.postgres = find_postgres()
-        self.rabbitmq = find_rabbitmq()
-        self.not_run = 0
-        self._rabbitmq_tried = _NO_RABBITMQ in os.environ
-
-    def share(self) -> None:
-        """Starts what is missing for the processes that run tests side by side, which find it here."""
-        os.environ[DSN_VARIABLE] = self.need_postgres().dsn
-        rabbitmq = self.need_rabbitmq()
-        if rabbitmq is None:
-            os.environ[_NO_RABBITMQ] = "1"
-        else:
-            os.environ[URL_VARIABLE] = rabbitmq.url
-
-    def need_postgres(self) -> PostgresServer:
-        if self.postgres is None:
-            self.postgres = self.stack.enter_context(wheel_postgres())
-        return self.postgres
-
-    def need_rabbitmq(self) -> RabbitServer | None:
-        if self.rabbitmq is None and not self._rabbitmq_tried:
-            self._rabbitmq_tried = True
-            self.rabbitmq = self.stack.enter_context(private_rabbitmq())
-        return self.rabbitmq
-
 
 _BACKING = pytest.StashKey[Backing]()
 

@@ -6,10 +6,10 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from testbed.databases import PostgresServer
+from testbed.processes import Cluster
 from tests.support.clients import Client
 from tests.support.clusters import ClusterStarter
-from tests.support.databases import PostgresServer
-from tests.support.processes import Cluster
 
 _RUNNING = pytest.StashKey[list[Cluster]]()
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from testbed.paths import ROOT
+from testbed.processes import Cluster, service_environment
 from tests.support.clients import Client
 from tests.support.documents import blocks, methods_called
-from tests.support.paths import ROOT
-from tests.support.processes import Cluster, service_environment
 from tuning.v1 import (
     dataset_service_pb2,
     model_service_pb2,

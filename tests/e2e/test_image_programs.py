@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.support.paths import ROOT
-from tests.support.processes import Cluster, service_environment
+from testbed.paths import ROOT
+from testbed.processes import Cluster, service_environment
 
 PROBE = ROOT / "deploy" / "health_probe.py"
 ENTRYPOINT = ROOT / "deploy" / "entrypoint.sh"

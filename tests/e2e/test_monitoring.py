@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from testbed.processes import Cluster, ServiceProcess
 from tests.support.clusters import ClusterStarter
-from tests.support.processes import Cluster, ServiceProcess
 
 _SECONDS = 120.0
 

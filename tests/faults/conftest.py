@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from testbed.brokers import rabbitmq_program
+from testbed.rabbit_node import RabbitNode, rabbit_node
 from tests.faults.support.fleet import Fleet
 from tests.faults.support.postgres_node import PostgresNode, postgres_node
 from tests.faults.support.proxy import Links
 from tests.faults.support.scenario import Scenario, new_scenario
-from tests.support.brokers import rabbitmq_program
-from tests.support.rabbit_node import RabbitNode, rabbit_node
 
 # Passwords that are looked for wherever they must not be.
 POSTGRES_SECRET = "planted-postgres-5f1c"

@@ -11,11 +11,11 @@ import aio_pika
 import asyncpg
 import pytest
 
+from testbed.addresses import run_apart
 from tests.faults.conftest import StartScenario
 from tests.faults.support.fleet import wait_for
 from tests.faults.support.scenario import Scenario
 from tests.faults.support.workloads import quick_grid, slow_grid
-from tests.support.addresses import run_apart
 from tuning.v1 import task_messages_pb2
 
 pytestmark = pytest.mark.rabbitmq

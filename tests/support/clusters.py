@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.brokers import delete_queues
-from tests.support.databases import PostgresServer, random_database
-from tests.support.processes import Cluster
+from testbed.brokers import delete_queues
+from testbed.databases import PostgresServer, random_database
+from testbed.processes import Cluster
 
 
 @dataclass(slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from testbed.processes import service_environment
 from tests.support.injection import estimators
-from tests.support.processes import service_environment
 
 INJECTION = str(Path(estimators.__file__).parent)
 

@@ -13,8 +13,8 @@ import pytest
 from services.common.messaging.rabbit import RabbitBroker
 from services.common.messaging.topology import Topology
 from services.core.errors import Unavailable
+from testbed.addresses import free_port
 from tests.contract.messaging.test_broker import DEADLINE, Inbox
-from tests.support.addresses import free_port
 
 pytestmark = pytest.mark.rabbitmq
 

@@ -11,10 +11,10 @@ import pytest
 from services.common.messaging.rabbit import RabbitBroker
 from services.common.messaging.topology import Topology
 from services.core.errors import Unavailable
+from testbed.brokers import rabbitmq_program
+from testbed.rabbit_node import RabbitNode, rabbit_node
 from tests.contract.messaging.test_broker import Inbox
 from tests.contract.messaging.test_rabbit_faults import Connections
-from tests.support.brokers import rabbitmq_program
-from tests.support.rabbit_node import RabbitNode, rabbit_node
 
 pytestmark = pytest.mark.rabbitmq
 

@@ -11,10 +11,10 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 from services.store.migrate import migrate
+from testbed.databases import find_postgres, random_database, wheel_postgres
 from tests.faults.simulation.database import faulty_database
 from tests.faults.simulation.running import be_quiet, run_share
 from tests.faults.simulation.world import World, prepare
-from tests.support.databases import find_postgres, random_database, wheel_postgres
 
 
 async def _replay(dsn: str, seed: int) -> int:

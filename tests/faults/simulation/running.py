@@ -10,9 +10,9 @@ import structlog
 import uvloop
 
 from services.store.migrate import migrate
+from testbed.databases import PostgresServer, random_database
 from tests.faults.simulation.database import FaultyDatabase, faulty_database
 from tests.faults.simulation.world import World, prepare
-from tests.support.databases import PostgresServer, random_database
 
 # Deleted rows are left where they are; now and then their room is given back.
 _THOROUGH_EVERY = 50

@@ -14,10 +14,10 @@ import pytest
 import structlog
 
 from services.store.migrate import migrate
+from testbed.databases import PostgresServer, random_database
 from tests.faults.simulation.database import faulty_database
 from tests.faults.simulation.running import be_quiet, run_seed
 from tests.faults.simulation.world import prepare
-from tests.support.databases import PostgresServer, random_database
 
 _SECONDS = 45.0
 _SEEDS = 150

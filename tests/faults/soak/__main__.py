@@ -15,6 +15,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from testbed.brokers import rabbitmq_program
+from testbed.rabbit_node import rabbit_node
+from testbed.stopping import stop_on_signals
 from tests.faults.soak.figures import Figure, table
 from tests.faults.soak.measures import measure
 from tests.faults.soak.storm import Storm
@@ -22,10 +25,7 @@ from tests.faults.support.fleet import Fleet
 from tests.faults.support.postgres_node import postgres_node
 from tests.faults.support.proxy import Links
 from tests.faults.support.scenario import Scenario, new_scenario
-from tests.support.brokers import rabbitmq_program
 from tests.support.hostility import injected
-from tests.support.rabbit_node import rabbit_node
-from tests.support.stopping import stop_on_signals
 
 _POSTGRES_SECRET = "planted-postgres-soak"
 _RABBITMQ_SECRET = "planted-rabbitmq-soak"

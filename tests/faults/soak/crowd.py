@@ -18,8 +18,8 @@ from typing import Self
 import grpc
 
 from services.common.rpc.client import open_channel
-from tests.support.paths import ROOT
-from tests.support.processes import service_environment
+from testbed.paths import ROOT
+from testbed.processes import service_environment
 from tuning.v1 import run_service_pb2
 
 _METHOD = "/tuning.v1.RunService/WatchOrchestration"

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.support.addresses import run_apart
+from testbed.addresses import run_apart
 
 _SINCE = """
 SELECT extract(epoch FROM at - $1)::float8 AS seconds

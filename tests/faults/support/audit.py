@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from tests.support.addresses import run_apart
+from testbed.addresses import run_apart
 
 _SCRIPT = """
 CREATE SCHEMA faults;

@@ -16,20 +16,20 @@ from typing import Self
 
 import psutil
 
-from tests.faults.support.audit import install_audit
-from tests.faults.support.lookout import Lookout
-from tests.faults.support.postgres_node import PostgresNode
-from tests.faults.support.proxy import Link, Links
-from tests.support.addresses import lasting_ports
-from tests.support.clients import Client
-from tests.support.processes import (
+from testbed.addresses import lasting_ports
+from testbed.processes import (
     STOP_SECONDS,
     ServiceProcess,
     is_serving,
     service_environment,
     start_process,
 )
-from tests.support.rabbit_node import RabbitNode
+from testbed.rabbit_node import RabbitNode
+from tests.faults.support.audit import install_audit
+from tests.faults.support.lookout import Lookout
+from tests.faults.support.postgres_node import PostgresNode
+from tests.faults.support.proxy import Link, Links
+from tests.support.clients import Client
 
 MARK = "FAULTS_FLEET"
 POLL_SECONDS = 0.1

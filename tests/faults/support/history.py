@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from crescendo.client import event_decoding
-from tests.support.addresses import run_apart
+from testbed.addresses import run_apart
 from tuning.v1 import event_pb2
 
 TERMINAL_TRIALS = ("succeeded", "failed", "pruned", "cancelled")

@@ -16,8 +16,8 @@ import asyncpg
 import psutil
 
 from services.embedded.account import account_folder, find_account, program, programs_for
-from tests.support.addresses import lasting_ports, run_apart
-from tests.support.guard import guarded, released
+from testbed.addresses import lasting_ports, run_apart
+from testbed.guard import guarded, released
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0

@@ -17,8 +17,8 @@ from services.coordinator.settings import CoordinatorSettings
 from services.core.digest import assignment_digest
 from services.store.app import running_store
 from services.store.settings import StoreSettings
+from testbed.addresses import free_port
 from tests.integration.coordinator.conftest import DEADLINE, Bench, State, svm_score
-from tests.support.addresses import free_port
 from tuning.v1 import orchestration_pb2
 
 GRID = {"C": [0.1, 1, 10, 100], "gamma": [0.001, 0.01, 0.1]}

@@ -19,7 +19,7 @@ import pytest
 from services.core.errors import Unavailable
 from services.embedded.account import find_account, programs_for
 from services.embedded.postgres import embedded_postgres
-from tests.support.addresses import run_apart
+from testbed.addresses import run_apart
 
 _OWNER = """
 import sys, time

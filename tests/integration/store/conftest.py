@@ -12,9 +12,9 @@ from services.store.adapters.postgres.database import Database, open_database
 from services.store.app import RunningStore, UseCases, running_store, use_cases
 from services.store.migrate import migrate
 from services.store.settings import StoreSettings
+from testbed.databases import PostgresServer, random_database
 from tests.integration.store.clock import Clock
 from tests.integration.store.scenario import Scenario
-from tests.support.databases import PostgresServer, random_database
 
 _EMPTIED = (
     "attempt_costs, events, trials, tuning_runs, stages, refinements, orchestrations, sessions,"

@@ -19,9 +19,9 @@ from services.store.migrate import migrate
 from services.store.service.plans import Change
 from services.store.service.watch import Bookmark, Page, Snapshot
 from services.store.settings import StoreSettings
+from testbed.databases import PostgresServer, random_database
 from tests.integration.store.scenario import Scenario, until
 from tests.integration.store.test_process import _start
-from tests.support.databases import PostgresServer, random_database
 
 
 @asynccontextmanager

@@ -21,9 +21,9 @@ from services.store.app import running_store, use_cases
 from services.store.service.plans import Change
 from services.store.service.watch import Page
 from services.store.settings import StoreSettings
+from testbed.addresses import free_ports
+from testbed.databases import PostgresServer
 from tests.integration.store.scenario import Scenario, until
-from tests.support.addresses import free_ports
-from tests.support.databases import PostgresServer
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 

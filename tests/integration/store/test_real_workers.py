@@ -27,10 +27,10 @@ from services.store.ports.records import NewTrial
 from services.store.settings import StoreSettings
 from services.worker.app import running_worker
 from services.worker.settings import WorkerSettings
+from testbed.addresses import free_ports
+from testbed.processes import ServiceProcess, service_environment, start_process
 from tests.integration.store.scenario import Scenario, until
 from tests.support import hostility
-from tests.support.addresses import free_ports
-from tests.support.processes import ServiceProcess, service_environment, start_process
 from tuning.v1 import task_messages_pb2
 
 SECONDS = 90.0

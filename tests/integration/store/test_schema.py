@@ -13,7 +13,7 @@ import pytest
 from services.store.adapters.postgres.database import SERVER_SETTINGS, Database
 from services.store.adapters.postgres.queries import QUERIES
 from services.store.migrate import load_migrations, migrate
-from tests.support.databases import PostgresServer, random_database
+from testbed.databases import PostgresServer, random_database
 
 _COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attstorage,

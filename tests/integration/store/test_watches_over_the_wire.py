@@ -27,8 +27,8 @@ from services.store.adapters.postgres.reader import PostgresReader
 from services.store.app import RunningStore, running_store
 from services.store.service.plans import Change
 from services.store.settings import StoreSettings
+from testbed.addresses import free_ports
 from tests.integration.store.scenario import Scenario, success, until
-from tests.support.addresses import free_ports
 from tuning.v1 import event_pb2, run_service_pb2, run_service_pb2_grpc
 
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs

@@ -23,7 +23,7 @@ from services.worker.adapters.datasets import DatasetCache
 from services.worker.adapters.store_client import GrpcTrialStore
 from services.worker.ports import TrialBatch
 from services.worker.service.session import is_session_lost
-from tests.support.addresses import free_port
+from testbed.addresses import free_port
 from tuning.v1 import dataset_service_pb2
 from tuning.v1.dataset_service_pb2_grpc import DatasetServiceStub
 

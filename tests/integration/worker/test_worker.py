@@ -19,9 +19,9 @@ from services.core.objective import EvaluationSpec
 from services.core.trial import FailureKind, TrialState
 from services.worker.app import RunningWorker, running_worker
 from services.worker.settings import WorkerSettings
+from testbed.addresses import free_port
 from tests.integration.worker.datasets import built_in
 from tests.integration.worker.trial_service import DEADLINE, MemoryTrialService, serving
-from tests.support.addresses import free_port
 from tuning.v1 import trial_service_pb2 as pb
 
 # Minutes of work.

@@ -19,11 +19,11 @@ from services.core.trial import FailureKind, TrialState
 from services.worker.adapters.store_client import GrpcTrialStore
 from services.worker.app import running_worker
 from services.worker.settings import WorkerSettings
+from testbed.addresses import free_port
+from testbed.processes import ServiceProcess, service_environment, start_process
 from tests.integration.worker.datasets import built_in
 from tests.integration.worker.trial_service import DEADLINE, MemoryTrialService, serving
 from tests.support import hostility
-from tests.support.addresses import free_port
-from tests.support.processes import ServiceProcess, service_environment, start_process
 from tuning.v1 import trial_service_pb2 as pb
 
 BREAST_CANCER = built_in("breast_cancer")

@@ -10,7 +10,7 @@ from prometheus_client import Gauge
 
 from services.common.monitoring import Condition, monitoring
 from services.core.errors import Unavailable
-from tests.support.addresses import free_port
+from testbed.addresses import free_port
 from tests.support.http import fetch, metric, send
 
 _PROBED = Gauge("tests_monitoring_probed", "Set by a refresh.")

@@ -21,7 +21,7 @@ from crescendo.cli.main import main
 from services.core.metrics import METRICS
 from services.core.model_catalog import MODEL_TYPES
 from services.core.preprocessing_types import STEP_TYPES
-from tests.support.addresses import free_port
+from testbed.addresses import free_port
 from tests.unit.crescendo import messages
 from tuning.v1 import dataset_pb2 as dataset_pb
 from tuning.v1 import dataset_service_pb2 as dataset_rpc

@@ -22,7 +22,7 @@ from crescendo.client.errors import (
     WrongState,
 )
 from crescendo.client.library import Crescendo
-from tests.support.addresses import free_port
+from testbed.addresses import free_port
 from tests.unit.crescendo import messages
 from tuning.v1 import run_service_pb2 as run_pb
 

@@ -14,7 +14,7 @@ from crescendo.client.errors import CrescendoError, Unavailable, WatchGap
 from crescendo.client.events import Event, Snapshot, WatchItem
 from crescendo.client.library import Crescendo
 from crescendo.client.watching import Backoff, Interruption
-from tests.support.addresses import free_port
+from testbed.addresses import free_port
 from tests.unit.crescendo import messages
 
 LOG = [

@@ -41,10 +41,11 @@ def test_a_lock_pins_every_package_with_hashes_and_names_no_address(lock: Path) 
         assert "--hash=sha256:" in entry, entry[:80]
 
 
-def test_the_development_lock_holds_every_declared_package() -> None:
-    locked = set(
-        re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements/dev.txt").read_text(), re.MULTILINE)
-    )
+def test_the_locks_hold_every_declared_package() -> None:
+    locked: set[str] = set()
+    for name in ("dev.txt", "peers.txt"):
+        text = (ROOT / "requirements" / name).read_text()
+        locked |= set(re.findall(r"^([a-z0-9._-]+)==", text, re.MULTILINE))
     assert _declared() <= locked
 
 

@@ -7,11 +7,11 @@ import sys
 
 import psutil
 
-from tests.support.paths import ROOT
+from testbed.paths import ROOT
 
 _RUN = """
 import subprocess, sys, time
-from tests.support.guard import guarded, released
+from testbed.guard import guarded, released
 
 left, ended = (subprocess.Popen(["sleep", "600"], start_new_session=True) for _ in range(2))
 for each in (left, ended):

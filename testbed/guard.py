@@ -1,7 +1,7 @@
 """Ends what a test run has started when the run itself is killed and cannot.
 
 A small process waits on a pipe: it is told of every process that starts and ends, and when the pipe
-breaks it ends those that are left. `python -m tests.support.guard` is that process.
+breaks it ends those that are left. `python -m testbed.guard` is that process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from functools import cache
 
-from tests.support.paths import ROOT
+from testbed.paths import ROOT
 
 
 def guarded(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
@@ -38,7 +38,7 @@ def _tell(line: str) -> None:
 def _guard() -> subprocess.Popen[bytes]:
     # Of its own session: what kills the run's group does not kill it too.
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.guard"],
+        [sys.executable, "-m", "testbed.guard"],
         stdin=subprocess.PIPE,
         cwd=ROOT,
         start_new_session=True,

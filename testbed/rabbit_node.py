@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import aio_pika
 
-from tests.support.addresses import lasting_ports, run_apart
-from tests.support.guard import guarded, released
+from testbed.addresses import lasting_ports, run_apart
+from testbed.guard import guarded, released
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
@@ -67,10 +67,12 @@ class RabbitNode:
 
     @property
     def address(self) -> str:
+        """Where it listens, `host:port`."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
+        """How clients reach it."""
         return self.url_at(self.address)
 
     def url_at(self, address: str) -> str:
@@ -79,6 +81,7 @@ class RabbitNode:
 
     @property
     def description(self) -> str:
+        """Its version and program, for reports; asks the node."""
         return f"RabbitMQ {run_apart(version_at(self.url)) or '?'} (private, {self._program})"
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""A real Postgres for tests: one that answers, else one out of a wheel."""
+"""A real Postgres for tests and benchmarks: one that answers, else one out of a wheel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -14,10 +14,14 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from services.embedded.postgres import embedded_postgres
-from tests.support.addresses import run_apart
+from testbed.addresses import run_apart
 
 DEFAULT_DSN = "postgresql://postgres@127.0.0.1:5432/postgres"
 DSN_VARIABLE = "CRESCENDO_POSTGRES_DSN"
+# Durability is not what tests of one process' lifetime need; speed is.
+FORGETFUL = {"fsync": "off", "max_connections": "300"}
+# What a production server does, at its price.
+DURABLE = {"max_connections": "300"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +42,8 @@ def find_postgres() -> PostgresServer | None:
 
 
 @contextlib.contextmanager
-def wheel_postgres() -> Iterator[PostgresServer]:
-    """Starts a Postgres out of the wheel in a folder of its own."""
-    # Durability is not what tests of one process' lifetime need; speed is.
-    options = {"fsync": "off", "max_connections": "300"}
+def wheel_postgres(options: Mapping[str, str] = FORGETFUL) -> Iterator[PostgresServer]:
+    """Starts a Postgres out of the wheel in a folder of its own, with settings of the server."""
     with tempfile.TemporaryDirectory(prefix="crescendo-pg-", ignore_cleanup_errors=True) as folder:
         # As root the server runs under another user, which must be able to walk down to its data.
         Path(folder).chmod(0o755)

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import aio_pika
 
-from tests.support.addresses import run_apart
-from tests.support.rabbit_node import rabbit_node, version_at
+from testbed.addresses import run_apart
+from testbed.rabbit_node import rabbit_node, version_at
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
 URL_VARIABLE = "CRESCENDO_AMQP_URL"

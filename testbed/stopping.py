@@ -16,7 +16,7 @@ def stop_on_signals() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _interrupt(number: int, frame: object) -> None:
+def _interrupt(*_signal_and_frame: object) -> None:
     # Once: what is being stopped is not to be interrupted.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt

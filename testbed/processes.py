@@ -17,9 +17,9 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.addresses import free_ports
-from tests.support.guard import guarded, released
-from tests.support.paths import ROOT
+from testbed.addresses import free_ports
+from testbed.guard import guarded, released
+from testbed.paths import ROOT
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
@@ -37,6 +37,7 @@ class ServiceProcess:
 
     @property
     def pid(self) -> int:
+        """Its process id, which is also that of its group."""
         return self.popen.pid
 
     def kill(self) -> None:
@@ -139,6 +140,7 @@ class Cluster:
     """A store, a coordinator and any number of workers on one Postgres and one RabbitMQ.
 
     Use as a context manager: entering starts the store, the coordinator and `worker_count` workers.
+    `worker_arguments` are what a worker's interpreter is started with.
     """
 
     postgres_dsn: str
@@ -146,6 +148,7 @@ class Cluster:
     queue_prefix: str
     folder: Path
     worker_count: int = 2
+    worker_arguments: Sequence[str] = ("-m", "services.worker")
     settings: Mapping[str, str] = field(default_factory=dict)
     processes: list[ServiceProcess] = field(default_factory=list)
     store_address: str = ""
@@ -186,7 +189,7 @@ class Cluster:
 
     def start_worker(self, name: str) -> ServiceProcess:
         """Starts a worker; it takes trials as soon as it is up."""
-        return self._start(name, ["-m", "services.worker"], [])
+        return self._start(name, self.worker_arguments, [])
 
     def workers(self) -> list[ServiceProcess]:
         """The workers that were started, dead ones included."""
@@ -197,7 +200,7 @@ class Cluster:
         for process in reversed(self.processes):
             process.clean_up()
 
-    def _start(self, name: str, arguments: list[str], addresses: list[str]) -> ServiceProcess:
+    def _start(self, name: str, arguments: Sequence[str], addresses: list[str]) -> ServiceProcess:
         process = start_process(
             name,
             arguments,
