@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -22,6 +22,7 @@ from services.worker.adapters.evaluation.pool import ChildPool
 from services.worker.adapters.metrics import PrometheusRecord, measure
 from services.worker.adapters.readiness import WorkerReadiness
 from services.worker.adapters.store_client import GrpcTrialStore
+from services.worker.ports import Evaluator
 from services.worker.service.worker import Worker
 from services.worker.settings import WorkerSettings
 
@@ -40,9 +41,35 @@ class RunningWorker:
     monitoring_address: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningEvaluator:
+    """An evaluator that is ready, and how many of its slots are at work."""
+
+    evaluator: Evaluator
+    busy: Callable[[], int]
+
+
+OpenEvaluator = Callable[[WorkerSettings, Vitals], AbstractAsyncContextManager[RunningEvaluator]]
+
+
+@asynccontextmanager
+async def children(settings: WorkerSettings, vitals: Vitals) -> AsyncIterator[RunningEvaluator]:
+    """Evaluates in child processes, one per slot."""
+    limits = _child_limits(settings)
+    logger.info("starting children", trial_memory_mb=(limits.memory_bytes or 0) // MIB)
+    async with ChildPool(settings.slots, limits, vitals) as pool:
+        yield RunningEvaluator(
+            evaluator=pool, busy=lambda: sum(each.is_busy for each in pool.children())
+        )
+
+
 @asynccontextmanager
 async def running_worker(
-    settings: WorkerSettings, broker: Broker, vitals: Vitals | None = None
+    settings: WorkerSettings,
+    broker: Broker,
+    vitals: Vitals | None = None,
+    *,
+    evaluation: OpenEvaluator = children,
 ) -> AsyncIterator[RunningWorker]:
     """Runs a worker; leaving drains it.
 
@@ -50,6 +77,7 @@ async def running_worker(
 
     Args:
         vitals: is told when the worker or its consumer ends for good.
+        evaluation: opens what evaluates trials.
     """
     vitals = vitals or Vitals()
     slots = settings.slots
@@ -64,12 +92,11 @@ async def running_worker(
             max_bytes=settings.worker_cache_mb * 1024 * 1024,
         )
         stack.callback(datasets.close)
-        limits = _child_limits(settings)
-        pool = await stack.enter_async_context(ChildPool(slots, limits, vitals))
+        evaluating = await stack.enter_async_context(evaluation(settings, vitals))
         worker = Worker(
             store=store,
             datasets=datasets,
-            evaluator=pool,
+            evaluator=evaluating.evaluator,
             record=PrometheusRecord(),
             worker_class=settings.worker_class,
             worker_name=name,
@@ -79,7 +106,7 @@ async def running_worker(
         measure(
             slots=slots,
             free_slots=worker.free_slots,
-            busy=lambda: sum(each.is_busy for each in pool.children()),
+            busy=evaluating.busy,
             unreported=worker.unreported,
         )
         readiness = WorkerReadiness(
@@ -99,7 +126,6 @@ async def running_worker(
             worker=name,
             slots=slots,
             worker_class=settings.worker_class,
-            trial_memory_mb=(limits.memory_bytes or 0) // MIB,
         )
         try:
             yield RunningWorker(name=name, slots=slots, monitoring_address=monitoring_address)
