@@ -77,7 +77,7 @@ test: $(STAMP) ## Runs all tests on a real Postgres and RabbitMQ, found or start
 	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile $(if $(AGAIN),|| $(BIN)/python -m tests.again $$?)
 
 test-unit: $(STAMP) ## Runs the tests that need no servers.
-	$(BIN)/pytest tests/unit -m "not slow"
+	$(BIN)/pytest tests/unit -m "not slow" --numprocesses=$(JOBS) --dist=loadfile
 
 faults: $(STAMP) ## Breaks every part in every way it knows; SEEDS=5 for other chances, SIZE=1000 for less.
 	$(BIN)/pytest tests/faults --faults --seeds $(SEEDS) --size $(SIZE) --timeout 1800 \

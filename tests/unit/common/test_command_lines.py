@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -23,29 +20,6 @@ _ROLES: dict[str, Any] = {
     "worker": WorkerSettings,
     "embedded": EmbeddedSettings,
 }
-
-
-@pytest.mark.parametrize("role", _ROLES)
-def test_help_is_answered_by_every_process_whatever_its_settings(role: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", f"services.{role}", "--help"],
-        env=os.environ
-        | {
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "CRESCENDO_LOG_LEVEL": "loud",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    first, blank, about, *_ = done.stdout.splitlines()
-    assert first.startswith(f"usage: python -m services.{role} [--help")
-    assert not blank
-    assert about
-    for each in dataclasses.fields(_ROLES[role]):
-        assert f"  CRESCENDO_{each.name.upper()} (default: " in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--verbose"], ["start"], ["migrate", "new-epoch"], [""]])

@@ -33,7 +33,7 @@ def test_grpc_runs_no_handlers_in_forked_children(role: str) -> None:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     assert done.stdout == "0\n"
