@@ -49,6 +49,7 @@ class Network:
         weather: what happens to messages now.
         cut_off: names of processes nothing comes to or from.
         history: every call that was executed, in order.
+        under_way: requests that were sent and have not arrived; those to a frozen replica wait for it.
     """
 
     def __init__(self, scheduler: Scheduler, random: Random) -> None:
@@ -59,6 +60,7 @@ class Network:
         # Calls of this name come through no more.
         self.closed_to: set[str] = set()
         self.history: list[Happening] = []
+        self.under_way = 0
         self.observe: Callable[[str, Any, Any], Awaitable[None]] | None = None
 
     def note(self, who: str, what: str) -> None:
@@ -100,6 +102,7 @@ class Network:
                 self._scheduler.after(back, lambda: resume(value, error))
 
         def arrive() -> Awaitable[None] | None:
+            self.under_way -= 1
             if not replica.is_alive:
                 answer(None, Unavailable("simulated: connection refused"))
                 return None
@@ -133,6 +136,7 @@ class Network:
                 await self.observe(name, arguments, error or value)
             answer(value, error)
 
+        self.under_way += 1
         self._scheduler.after(delay, arrive)
 
     def _arrivals(self, caller: Process, replica: Replica) -> list[float]:

@@ -37,6 +37,8 @@ from tests.faults.simulation.workers import Worker
 _TICK_SECONDS = 4.0
 # Long after the worst is over: what has not ended by then never will.
 _PATIENCE_SECONDS = 2 * 3600.0
+# Time enough for sessions that nobody holds to end: a lease, and one of uninterrupted contact before it.
+_SETTLING_SECONDS = 4 * LEASE_SECONDS
 _SETTINGS = StoreSettings(
     lease_seconds=LEASE_SECONDS,
     beat_seconds=BEAT_SECONDS,
@@ -143,9 +145,15 @@ class World:
                 self.network.closed_to.add("extend")
                 for each in (*self._workers, *self._coordinators):
                     each.kill()
-                await self._scheduler.run(until=self._scheduler.now + 60.0)
+                await self._let_arrive()
+                await self._scheduler.run(until=self._scheduler.now + _SETTLING_SECONDS)
                 return
         raise Violation(f"I9: not quiet {_PATIENCE_SECONDS:g} s after the last fault")
+
+    async def _let_arrive(self) -> None:
+        """Lets what nobody waits for any more arrive: a worker's registration begins a session even then."""
+        while self.network.under_way:
+            await self._scheduler.run(until=self._scheduler.now + 1.0)
 
     # What there is.
 
