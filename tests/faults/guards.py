@@ -355,6 +355,27 @@ MUTATIONS: tuple[Mutation, ...] = (
         tests=("test_plans.py::test_closing_with_an_outdated_decision_changes_nothing",),
     ),
     Mutation(
+        guard="closing: no reason of the store's own",
+        file=f"{_SERVICE}/closing.py",
+        old="    if closing.reason in _OWN_REASONS:\n",
+        new="    if not closing:\n",
+        tests=("test_closing_reasons.py",),
+    ),
+    Mutation(
+        guard="closing: BUDGET_SPENT only when it is",
+        file=f"{_SERVICE}/closing.py",
+        old="        and run.created < lifecycle.planned_of(run)\n",
+        new="        and not run\n",
+        tests=("test_closing_reasons.py",),
+    ),
+    Mutation(
+        guard="extension: no run of a stage that has ended while others go on",
+        file=f"{_SERVICE}/reopening.py",
+        old="lifecycle.is_cut(run) and (is_open or search.state.is_terminal)",
+        new="lifecycle.is_cut(run) and bool(stage and search)",
+        tests=("test_closing_reasons.py",),
+    ),
+    Mutation(
         guard="closing: COMPLETED needs a success",
         file=f"{_SERVICE}/closing.py",
         old="closing.state is LifecycleState.COMPLETED and run.counts.succeeded == 0",

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from services.core.budget import Limit
 from services.core.errors import Conflict, FieldViolation, InvalidRequest, WrongState
 from services.core.event import RefinementMade
 from services.core.plan import LifecycleState
 from services.core.refinement import Refinement
 from services.core.run import TrialCounts
+from services.core.stopping import StopReason
 from services.core.trial import in_short
 from services.store.ports.records import TuningRunRecord
 from services.store.ports.transaction import Transaction
 from services.store.service import lifecycle
 from services.store.service.ledger import Ledger
 from services.store.service.loading import check_epoch
+
+# An extension lets what a limit or a rule of the whole search ended go on, so nobody else may say so.
+# That trials are spent is what a coordinator sees too; that it is so is checked.
+_OWN_REASONS = frozenset(
+    {
+        *(each.value for each in Limit if each is not Limit.TRIALS),
+        *(each.value for each in StopReason),
+        "CANCELLED",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +37,7 @@ class Closing:
         epoch: of the searcher lease; None for an end by hand.
         as_of_sequence: last event the decision had seen.
         state: COMPLETED or FAILED.
+        reason: why, in one word; none that only the store gives: limits, stopping rules, a cancel.
         refinement: the space of the same model's tuning run in the next stage; None keeps it.
         next_planned_trials: trials that tuning run will run on the refined space.
         next_total_combinations: points of the refined space; None when infinite.
@@ -41,17 +54,27 @@ class Closing:
     next_total_combinations: int | None
 
 
-def check_state(closing: Closing) -> None:
-    """Raises: InvalidRequest: the state is not one a tuning run can be closed in."""
+def check_closing(closing: Closing) -> None:
+    """Raises: InvalidRequest: the state or the reason is not one a tuning run can be closed with."""
+    problems = []
     if closing.state not in (LifecycleState.COMPLETED, LifecycleState.FAILED):
-        raise InvalidRequest(
-            [
-                FieldViolation(
-                    field="state",
-                    description=f"is {closing.state.name}, must be COMPLETED or FAILED",
-                )
-            ]
+        problems.append(
+            FieldViolation(
+                field="state",
+                description=f"is {closing.state.name}, must be COMPLETED or FAILED",
+            )
         )
+    if closing.reason in _OWN_REASONS:
+        problems.append(
+            FieldViolation(
+                field="reason",
+                description=f"is {closing.reason}, which the store alone gives, when it ends a search"
+                " by a limit, a stopping rule or a cancel; give what the coordinator saw, as"
+                " BUDGET_SPENT, SPACE_EXHAUSTED, ALL_TRIALS_FAILED or MANUAL",
+            )
+        )
+    if problems:
+        raise InvalidRequest(problems)
 
 
 async def close(tx: Transaction, ledger: Ledger, closing: Closing) -> bool:
@@ -62,7 +85,8 @@ async def close(tx: Transaction, ledger: Ledger, closing: Closing) -> bool:
     Raises:
         Conflict: the epoch is old, or something happened after `as_of_sequence` that the decision
             had to know: a trial of the tuning run ended, or it was extended.
-        WrongState: it does not run, or is to be COMPLETED without a success.
+        WrongState: it does not run, is to be COMPLETED without a success, or to be BUDGET_SPENT while
+            it may have more trials.
         InvalidRequest: the refinement has no target.
     """
     run = ledger.runs[closing.tuning_run_id]
@@ -141,4 +165,16 @@ def _check(ledger: Ledger, run: TuningRunRecord, closing: Closing) -> None:
             f"tuning run {run.tuning_run_id} has no successful trial and cannot be COMPLETED",
             reason="NO_SUCCESS",
             metadata={"tuning_run_id": run.tuning_run_id},
+        )
+    if (
+        closing.reason == Limit.TRIALS.value
+        and run.created < lifecycle.planned_of(run)
+        and not lifecycle.trials_are_spent(ledger)
+    ):
+        raise WrongState(
+            f"tuning run {run.tuning_run_id} has {run.created} of {lifecycle.planned_of(run)} planned"
+            f" trials and the search may have more: it cannot be closed as {closing.reason}; create"
+            " the rest, or give another reason",
+            reason="BUDGET_LEFT",
+            metadata={"tuning_run_id": run.tuning_run_id, "created": str(run.created)},
         )

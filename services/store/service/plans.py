@@ -18,7 +18,7 @@ from services.store.ports.transaction import EarlierRequest, Storage, Transactio
 from services.store.ports.workforce import ChangeSignal
 from services.store.service import lifecycle
 from services.store.service.changing import Change, apply
-from services.store.service.closing import Closing, check_state, close
+from services.store.service.closing import Closing, check_closing, close
 from services.store.service.endings import end_by_limit
 from services.store.service.extension import Extension, extend, resume_study
 from services.store.service.identifiers import canonical_id, new_id, not_found
@@ -128,10 +128,11 @@ class Plans:
         Raises:
             NotFound: there is no such tuning run.
             Conflict: the epoch is old, a trial of it ended after `as_of_sequence`, or it was extended.
-            WrongState: it does not run, or is to be COMPLETED without a success.
-            InvalidRequest: the state is not one to end in, or the refinement has no target.
+            WrongState: it does not run, is to be COMPLETED without a success, or to be BUDGET_SPENT
+                while it may have more trials.
+            InvalidRequest: state or reason are not ones to close with, or the refinement has no target.
         """
-        check_state(closing)
+        check_closing(closing)
         tuning_run_id = canonical_id("tuning run", closing.tuning_run_id)
         orchestration_id = await self._storage.orchestration_of(tuning_run_id)
         if orchestration_id is None:

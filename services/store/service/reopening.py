@@ -74,8 +74,15 @@ def _revivable(ledger: Ledger, ask: Addition) -> list[TuningRunRecord]:
         run
         for run in sorted(ledger.runs.values(), key=lambda each: (each.stage_index, each.position))
         if run.state.is_terminal
-        and (run.tuning_run_id in ask.trials or (room and lifecycle.is_cut(run)))
+        and (run.tuning_run_id in ask.trials or (room and _may_go_on(ledger, run)))
     ]
+
+
+def _may_go_on(ledger: Ledger, run: TuningRunRecord) -> bool:
+    """Whether a tuning run was cut short and no stage that goes on rests on it as it ended."""
+    stage, search = ledger.stages[run.stage_index], ledger.orchestration
+    is_open = not stage.state.is_terminal
+    return lifecycle.is_cut(run) and (is_open or search.state.is_terminal)
 
 
 def _check_room(ledger: Ledger, ask: Addition, revived: Sequence[TuningRunRecord]) -> None:

@@ -807,7 +807,7 @@ class CloseTuningRunRequest(_message.Message):
     state: _orchestration_pb2.LifecycleState.ValueType
     """Is the state to end in: COMPLETED or FAILED."""
     reason: _builtins.str
-    """Says why."""
+    """Says why; INVALID_ARGUMENT for what only the store gives: reasons of limits, of stopping rules, and CANCELLED."""
     message: _builtins.str
     """Says in words what went wrong, when something did."""
     next_planned_trials: _builtins.int
