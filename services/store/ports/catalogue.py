@@ -12,6 +12,7 @@ from typing import Protocol
 from services.core.dataset_roles import DatasetRoles
 from services.core.objective import Task
 from services.core.plan import RequestKey
+from services.core.violations import Violations
 from services.store.ports.results import Dataset, DatasetFormat, DatasetSummary, ModelRun
 from services.store.ports.transaction import EarlierRequest
 
@@ -31,6 +32,7 @@ class DatasetFiles(Protocol):
         self,
         path: Path,
         *,
+        found: Violations,
         file_format: DatasetFormat,
         target_column: str,
         task: Task | None,
@@ -39,7 +41,10 @@ class DatasetFiles(Protocol):
     ) -> AbstractContextManager[CanonicalDataset]:
         """Reads an uploaded file; the canonical file is removed at the end. Blocks.
 
-        Raises: InvalidRequest: the file breaks rules; every violation found is listed.
+        Args:
+            found: what is wrong with the request already; refused with what is wrong with the file.
+
+        Raises: InvalidRequest: either breaks rules; every violation found is listed.
         """
         ...
 

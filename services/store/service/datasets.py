@@ -11,9 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 from services.core.dataset_roles import NO_ROLES, DatasetRoles
-from services.core.errors import FieldViolation, InvalidRequest, WrongState
+from services.core.errors import WrongState
 from services.core.objective import Task
 from services.core.plan import RequestKey
+from services.core.violations import Violations
 from services.store.ports.catalogue import CanonicalDataset, DatasetFiles, DatasetStore
 from services.store.ports.results import Dataset, DatasetFormat
 from services.store.service import pages
@@ -55,24 +56,31 @@ class Datasets:
         self._downloads = asyncio.Semaphore(_DOWNLOADS)
         self._built_ins = asyncio.Lock()
 
-    async def upload(self, upload: Upload, path: Path, *, tenant: str) -> Dataset:
+    async def upload(
+        self, upload: Upload, path: Path, *, tenant: str, found: Violations
+    ) -> Dataset:
         """Stores an uploaded file as a dataset; the same request id and content give the same dataset.
+
+        Args:
+            found: what could not be read of the header; it stands in `upload` as if left out.
 
         Raises:
             InvalidRequest: header or file break rules; every violation found is listed.
             AlreadyExists: the request id was used with another header or file.
         """
-        _check_header(upload)
+        _check_header(found, upload)
         key = None
         if upload.request_id is not None:
-            key = RequestKey(
-                rpc="UploadDataset",
-                request_id=checked_request_id(upload.request_id, "header.request_id"),
-                body_hash=await asyncio.to_thread(_hash_of, upload, path),
-            )
+            with found.gathered():
+                key = RequestKey(
+                    rpc="UploadDataset",
+                    request_id=checked_request_id(upload.request_id, "header.request_id"),
+                    body_hash=await asyncio.to_thread(_hash_of, upload, path),
+                )
         dataset_id = new_id()
         parsed = self._files.parsed(
             path,
+            found=found,
             file_format=upload.file_format,
             target_column=upload.target_column,
             task=upload.task,
@@ -196,21 +204,11 @@ async def _in_thread(
         yield canonical
 
 
-def _check_header(upload: Upload) -> None:
-    violations = []
+def _check_header(found: Violations, upload: Upload) -> None:
     if not upload.target_column:
-        violations.append(
-            FieldViolation(field="header.target_column", description="must not be empty")
-        )
+        found.add("header.target_column", "must not be empty")
     if len(upload.name) > 200:
-        violations.append(
-            FieldViolation(
-                field="header.name",
-                description=f"has {len(upload.name)} characters, at most 200 are allowed",
-            )
-        )
-    if violations:
-        raise InvalidRequest(violations)
+        found.add("header.name", f"has {len(upload.name)} characters, at most 200 are allowed")
 
 
 def _hash_of(upload: Upload, path: Path) -> bytes:

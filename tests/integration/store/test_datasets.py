@@ -16,6 +16,7 @@ import pyarrow.parquet
 import pytest
 import sklearn.datasets
 
+from services.core.dataset_roles import DatasetRoles
 from services.core.errors import AlreadyExists, DeadlinePassed, InvalidRequest, NotFound, WrongState
 from services.core.objective import Task
 from services.store.adapters.grpc_servicer.dataset_service import DatasetServicer
@@ -25,7 +26,7 @@ from services.store.ports.results import DatasetFormat
 from services.store.service.model_runs import ModelRunRequest
 from tests.integration.store.scenario import TENANT, Scenario, until
 from tests.integration.store.uploading import GOOD, hash_of, store_file, table_of
-from tuning.v1 import dataset_service_pb2
+from tuning.v1 import dataset_pb2, dataset_service_pb2
 
 
 async def test_a_csv_is_stored_in_typed_columns(cases: UseCases, tmp_path: Path) -> None:
@@ -156,6 +157,12 @@ _BAD = [
     ("not parquet", b"a,label\n1,2\n", {"file_format": _PARQUET}, "no Parquet file"),
     ("broken parquet", b"PAR1nonsense", {}, "cannot be read"),
     ("no target named", GOOD, {"target_column": ""}, "must not be empty"),
+    (
+        "header only, with roles",
+        b"a,f,label\n",
+        {"roles": DatasetRoles(fold_column="f")},
+        "no rows",
+    ),
     ("request id", GOOD, {"request_id": "abc"}, "no UUID"),
 ]
 
@@ -173,6 +180,53 @@ async def test_a_bad_file_is_refused_and_nothing_is_stored(
     assert str(tmp_path) not in str(caught.value)
     found, _ = await cases.datasets.datasets(tenant=TENANT, page_size=None, page_token="")
     assert all(each.built_in for each in found)
+
+
+async def test_a_wrong_header_hides_nothing_that_is_wrong_with_the_file(cases: UseCases) -> None:
+    header = dataset_service_pb2.UploadHeader(
+        name="n" * 201,
+        target_column="lable",
+        task=17,  # type: ignore[arg-type]  # what an enumeration does not have, as the wire may bring it
+        format=9,  # type: ignore[arg-type]
+        request_id="abc",
+        roles=dataset_pb2.DatasetRoles(group_column="site", weight_column="w"),
+    )
+    request = dataset_service_pb2.UploadDatasetRequest
+
+    async def sent() -> AsyncIterator[Any]:
+        yield request(header=header)
+        yield request(chunk=b"a,,w,label\n1,2,-1,x\n2,3,1,y\n")
+
+    with pytest.raises(InvalidRequest) as caught:
+        await DatasetServicer(cases.datasets).UploadDataset(sent(), None)
+    assert [each.field for each in caught.value.violations] == [
+        "header.task",
+        "header.format",
+        "header.name",
+        "header.request_id",
+        "column 2",
+        "header.target_column",
+        "header.roles.group_column",
+        "header.roles.weight_column",
+    ]
+
+
+async def test_a_file_of_another_format_than_said_is_looked_into_all_the_same(
+    cases: UseCases, tmp_path: Path
+) -> None:
+    buffer = io.BytesIO()
+    table = pa.table({"a": [[1], [2]], "b": [1, 2], "label": [0, 1]})
+    pyarrow.parquet.write_table(table, buffer)
+    roles = DatasetRoles(positive_label="2")
+    with pytest.raises(InvalidRequest) as caught:
+        await store_file(
+            cases, tmp_path, buffer.getvalue(), file_format=DatasetFormat.CSV, roles=roles
+        )
+    assert [each.field for each in caught.value.violations] == [
+        "header.format",
+        "column 'a'",
+        "header.roles.positive_label",
+    ]
 
 
 async def test_ragged_rows_are_named_by_number(cases: UseCases, tmp_path: Path) -> None:
@@ -314,7 +368,6 @@ async def test_a_dataset_deleted_under_its_reader_is_no_short_file(
 async def test_a_slow_upload_holds_nothing_and_a_stalled_one_ends(
     cases: UseCases, database: Database
 ) -> None:
-    servicer = DatasetServicer(cases.datasets, silence_seconds=0.2)
     parts: asyncio.Queue[Any] = asyncio.Queue()
 
     async def sent() -> AsyncIterator[Any]:
@@ -324,6 +377,8 @@ async def test_a_slow_upload_holds_nothing_and_a_stalled_one_ends(
     request = dataset_service_pb2.UploadDatasetRequest
     header = dataset_service_pb2.UploadHeader(name="mine", target_column="label")
     for finishes in (True, False):
+        # The first one is slow for as long as the look at the database takes; the second one stalls.
+        servicer = DatasetServicer(cases.datasets, silence_seconds=600.0 if finishes else 0.2)
         uploading = asyncio.create_task(servicer.UploadDataset(sent(), None))
         parts.put_nowait(request(header=header))
         parts.put_nowait(request(chunk=GOOD[:20]))

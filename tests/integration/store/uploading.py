@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from services.core.violations import Violations
 from services.store.app import UseCases
 from services.store.ports.results import Dataset, DatasetFormat
 from services.store.service.datasets import Upload
@@ -30,7 +31,9 @@ def new_upload(**changes: Any) -> Upload:
 async def store_file(cases: UseCases, folder: Path, content: bytes, **changes: Any) -> Dataset:
     path = folder / uuid.uuid4().hex
     path.write_bytes(content)
-    return await cases.datasets.upload(new_upload(**changes), path, tenant=TENANT)
+    return await cases.datasets.upload(
+        new_upload(**changes), path, tenant=TENANT, found=Violations()
+    )
 
 
 async def table_of(cases: UseCases, dataset_id: str) -> Any:

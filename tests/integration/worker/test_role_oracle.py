@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from services.core.dataset_roles import NO_ROLES, DatasetRoles
 from services.core.objective import EvaluationSpec, Step
 from services.core.splitting import Splitter
+from services.core.violations import Violations
 from services.store.adapters.dataset_files.files import ArrowDatasetFiles
 from services.store.ports.results import DatasetFormat
 from services.worker.adapters.dataset_folder import write_folder
@@ -61,6 +62,7 @@ def folder_of(
     folder.mkdir()
     parsed = ArrowDatasetFiles().parsed(
         upload,
+        found=Violations(),
         file_format=DatasetFormat.CSV,
         target_column=target,
         task=None,
@@ -252,6 +254,7 @@ def test_text_that_says_one_or_true_is_positive(labels: tuple[str, str], tmp_pat
     frame.assign(ill=np.array(labels)[codes]).to_parquet(upload)
     parsed = ArrowDatasetFiles().parsed(
         upload,
+        found=Violations(),
         file_format=DatasetFormat.PARQUET,
         target_column="ill",
         task=None,

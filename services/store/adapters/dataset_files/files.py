@@ -37,6 +37,7 @@ class ArrowDatasetFiles:
         self,
         path: Path,
         *,
+        found: Violations,
         file_format: DatasetFormat,
         target_column: str,
         task: Task | None,
@@ -44,12 +45,19 @@ class ArrowDatasetFiles:
         max_bytes: int,
     ) -> Iterator[CanonicalDataset]:
         """Reads an uploaded file."""
-        table = read_table(path, file_format, time_column=roles.time_column)
-        found = Violations()
+        table = None
         with found.gathered():
-            features, target, found_task = split_table(
-                table, target_column=target_column, task=task, beside=set(roles.columns.values())
-            )
+            table = read_table(path, file_format, found=found, time_column=roles.time_column)
+        if table is None:
+            found.raise_if_any()
+        features, target, found_task = split_table(
+            found,
+            table,
+            target_column=target_column,
+            task=task,
+            beside=set(roles.columns.values()),
+        )
+        if target is not None:
             check_positive_label(found, roles.positive_label, target=target, task=found_task)
         with found.gathered():
             role_columns = read_roles(table, roles, target_column=target_column)

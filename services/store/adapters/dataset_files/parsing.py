@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from services.core.errors import FieldViolation, InvalidRequest
 from services.core.objective import Task
+from services.core.violations import Violations
 from services.store.adapters.dataset_files.columns import canonical_column
 from services.store.ports.results import DatasetFormat
 
@@ -28,13 +29,16 @@ _NULLS = [
 ]  # fmt: skip
 
 
-def read_table(path: Path, file_format: DatasetFormat, *, time_column: str = "") -> Any:
-    """Reads a file as an Arrow table.
+def read_table(
+    path: Path, file_format: DatasetFormat, *, found: Violations, time_column: str = ""
+) -> Any:
+    """Reads a file as an Arrow table, in the format that it has.
 
     Args:
+        file_format: what it is said to be; adds to `found` where that is not so.
         time_column: keeps its dates and times; those of other columns are text in CSV.
 
-    Raises: InvalidRequest: it is empty, or not what it should be; ragged rows are named by number.
+    Raises: InvalidRequest: it is empty, or cannot be read; ragged rows are named by number.
     """
     with path.open("rb") as file:
         head = file.read(4)
@@ -42,9 +46,9 @@ def read_table(path: Path, file_format: DatasetFormat, *, time_column: str = "")
         raise _invalid("chunk", "the file is empty")
     is_parquet = head == _PARQUET_MAGIC
     if file_format is DatasetFormat.PARQUET and not is_parquet:
-        raise _invalid("header.format", "the file is no Parquet file: it does not begin with PAR1")
+        found.add("header.format", "the file is no Parquet file: it does not begin with PAR1")
     if file_format is DatasetFormat.CSV and is_parquet:
-        raise _invalid("header.format", "the file is a Parquet file, not CSV")
+        found.add("header.format", "the file is a Parquet file, not CSV")
     return _read_parquet(path) if is_parquet else _read_csv(path, time_column)
 
 
@@ -125,42 +129,44 @@ def _check_utf8(path: Path) -> None:
 
 
 def split_table(
-    table: Any, *, target_column: str, task: Task | None, beside: Collection[str] = ()
-) -> tuple[dict[str, Any], Any, Task]:
-    """Splits a table into features and target, in canonical types.
+    found: Violations,
+    table: Any,
+    *,
+    target_column: str,
+    task: Task | None,
+    beside: Collection[str] = (),
+) -> tuple[dict[str, Any], Any | None, Task]:
+    """Splits a table into features and target, in canonical types; what is wrong is gathered.
 
     Args:
         beside: columns that are neither.
 
-    Returns: name → feature column in order, target column, task (inferred when None).
-    Raises: InvalidRequest: lists every violation.
+    Returns: name → feature column in order, target column, task (inferred when None). The target is None
+        where something is wrong with it.
     """
     names: list[str] = table.schema.names
-    violations = list(_name_violations(names, target_column, beside))
+    for each in _name_violations(names, target_column, beside):
+        found.add(each.field, each.description)
     if table.num_rows == 0:
-        violations.append(FieldViolation(field="chunk", description="the file has no rows"))
-    if violations:
-        raise InvalidRequest(violations)
+        found.add("chunk", "the file has no rows")
     features: dict[str, Any] = {}
-    for name in names:
+    for name, column in zip(names, table.columns, strict=True):
         if name == target_column or name in beside:
             continue
-        converted = canonical_column(table.column(name))
+        converted = canonical_column(column)
         if converted is None:
-            violations.append(
-                FieldViolation(
-                    field=f"column {name!r}",
-                    description=f"has type {table.column(name).type}; columns are numbers, booleans"
-                    " or strings",
-                )
+            found.add(
+                f"column {name!r}",
+                f"has type {column.type}; columns are numbers, booleans or strings",
             )
         else:
             features[name] = converted
+    if names.count(target_column) != 1 or table.num_rows == 0:
+        return features, None, task or Task.REGRESSION
     target, found_task, problems = _target(table.column(target_column), task)
-    violations += problems
-    if violations:
-        raise InvalidRequest(violations)
-    return features, target, found_task
+    for each in problems:
+        found.add(each.field, each.description)
+    return features, None if problems else target, found_task
 
 
 def _name_violations(
@@ -175,6 +181,9 @@ def _name_violations(
         elif name in seen:
             yield FieldViolation(field=f"column {name!r}", description="appears more than once")
         seen.add(name)
+    if not target_column:
+        # What it is missing is said of the header already.
+        return
     if target_column not in names:
         listed = ", ".join(repr(name) for name in names[:_MAX_LISTED])
         more = "" if len(names) <= _MAX_LISTED else f" and {len(names) - _MAX_LISTED} more"

@@ -13,6 +13,7 @@ from services.common.convert.times import time_to_proto
 from services.core.dataset_roles import NO_ROLES, DatasetRoles
 from services.core.errors import DeadlinePassed, FieldViolation, InvalidRequest
 from services.core.objective import Task
+from services.core.violations import Violations
 from services.store.adapters.grpc_servicer.requests import TENANT, optional
 from services.store.ports.results import Dataset, DatasetFormat
 from services.store.service.datasets import Datasets, Upload
@@ -49,7 +50,9 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
         with tempfile.TemporaryDirectory(prefix="crescendo-upload-") as folder:
             path = Path(folder) / "upload"
             header = await self._receive(request_iterator, path)
-            dataset = await self._datasets.upload(_upload_of(header), path, tenant=TENANT)
+            found = Violations()
+            upload = _upload_of(header, found)
+            dataset = await self._datasets.upload(upload, path, tenant=TENANT, found=found)
         return pb.UploadDatasetResponse(dataset=dataset_to_proto(dataset))
 
     async def _receive(
@@ -154,23 +157,17 @@ def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
     )
 
 
-def _upload_of(header: pb.UploadHeader) -> Upload:
-    violations = []
+def _upload_of(header: pb.UploadHeader, found: Violations) -> Upload:
+    """Decodes a header; numbers that name nothing are gathered, and stand for what was left out."""
     if header.task not in (dataset_pb2.TASK_UNSPECIFIED, *_TASKS_BY_PROTO):
-        violations.append(
-            FieldViolation(field="header.task", description=f"{header.task} is no task")
-        )
+        found.add("header.task", f"{header.task} is no task")
     if header.format not in _FORMATS_BY_PROTO:
-        violations.append(
-            FieldViolation(field="header.format", description=f"{header.format} is no format")
-        )
-    if violations:
-        raise InvalidRequest(violations)
+        found.add("header.format", f"{header.format} is no format")
     return Upload(
         name=header.name,
         target_column=header.target_column,
         task=_TASKS_BY_PROTO.get(header.task),
-        file_format=_FORMATS_BY_PROTO[header.format],
+        file_format=_FORMATS_BY_PROTO.get(header.format, DatasetFormat.DETECT),
         request_id=optional(header, "request_id"),
         roles=DatasetRoles(**{key.name: value for key, value in header.roles.ListFields()}),
     )
