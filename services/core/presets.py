@@ -138,9 +138,17 @@ def staged_plan(
         )
         for index, ask in enumerate(stages)
     ]
+    pruned = with_pruning(
+        planned,
+        [each.pruning or terms.pruning for each in stages],
+        fields=[
+            "pruning" if each.pruning is None else f"stages[{index}].pruning"
+            for index, each in enumerate(stages)
+        ],
+    )
     return _plan(
         workflow,
-        stages=with_pruning(planned, [each.pruning or terms.pruning for each in stages]),
+        stages=pruned,
         evaluation=subjects[0].evaluation,
         terms=terms,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
 from services.core.hull import hull, read_as_log
+from services.core.limits import MAX_GRID_PARAMETERS
 from services.core.naming import unknown_name
 from services.core.parameter_schema import shown
 from services.core.space import FloatRange, Grid, IntRange, Parameter, SearchSpace
@@ -50,6 +51,24 @@ def with_scales(
         replace(part, parameters=tuple(_scaled(each, scales) for each in part.parameters))
         for part in space.parts
     )
+
+
+def check_scales(
+    scales: Mapping[str, str], listed: Collection[str], field: str, found: Violations
+) -> None:
+    """Checks of scales what can be known while the lists they are for are refused themselves.
+
+    Args:
+        listed: names of all parameters with values of their own.
+        field: path of the scales in the request.
+    """
+    for name in sorted(scales):
+        path = f'{field}["{name}"]'
+        if scales[name] not in _SCALES:
+            found.add(path, unknown_name("scale", scales[name], tuple(_SCALES)))
+        # A grid that names more is refused for that, and is not listed again.
+        if name not in listed and len(listed) <= MAX_GRID_PARAMETERS:
+            found.add(path, unknown_name("list in the grid", name, tuple(listed)))
 
 
 def scale_notices(space: SearchSpace) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from services.coordinator.ports import ModelRun
 from services.coordinator.service.requests import Json
-from services.coordinator.service.scales import with_scales
+from services.coordinator.service.scales import check_scales, with_scales
 from services.core.binding_checks import check_group_grids
 from services.core.counting import cardinality
 from services.core.grid import gridded, parse_grid_list, parse_param_grid
@@ -132,6 +132,9 @@ def read_space(
         with found.gathered():
             offered = listed_values(asked.grid or {}) | chosen_values(asked.distributions)
             space = _of_parts(asked, schemas_of(model_run, offered), limit)
+    if found:
+        # The lists they are for are refused: only what needs none of them can be said.
+        check_scales(asked.scales, _names_of_lists(asked), asked.scales_field, found)
     found.raise_if_any()
     steps = choosable(MODEL_TYPES[model_run.model_type], model_run.steps)
     space = SearchSpace.of_alternatives(
@@ -183,6 +186,17 @@ def chosen_values(
 ) -> dict[str, Iterable[object]]:
     """The values that distributions choose from, by name."""
     return {name: each.values or () for name, each in distributions.items()}
+
+
+def _names_of_lists(asked: AskedSpace) -> list[str]:
+    """The names of all parameters that may have lists of values, in grids and typed spaces."""
+    names = [*(asked.grid or {})]
+    for grid in asked.grid_list:
+        names += grid
+    if asked.search_space is not None:
+        for part in (asked.search_space, *asked.search_space.alternatives):
+            names += [each.name for each in part.parameters]
+    return list(dict.fromkeys(names))
 
 
 def _typed(model_run: ModelRun, request: SpaceRequest, field: str) -> SearchSpace:

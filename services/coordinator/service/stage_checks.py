@@ -66,15 +66,13 @@ def _check_stage(
         if stage.method == LOCAL
         else _check_refined(found, field, index, stage)
     )
-    explore = DEFAULT_EXPLORE if stage.explore is None else stage.explore
-    check_explore(found, f"{field}.explore", explore)
     return StageAsk(
         method=stage.method,
         trials=None if is_grid else stage.n_iter or usual_trials,
         parameters=stage.parameters,
         refinement_factor=factor,
         refinement=refinement,
-        explore=explore,
+        explore=DEFAULT_EXPLORE if stage.explore is None else stage.explore,
         stopping=check_stopping(found, f"{field}.stopping", stage.stopping),
     )
 
@@ -129,12 +127,13 @@ def _check_refined(
                     f"{field}.{name}",
                     "says how a space is refined, but this one is not; leave it out",
                 )
+        return FIXED, None
     factor = stage.refinement_factor
     if factor is None:
         factor = DEFAULT_REFINEMENT_FACTOR
     check_refinement_factor(found, factor, f"{field}.refinement_factor")
-    if refinement == NO_REFINEMENT:
-        return FIXED, None
+    if stage.explore is not None:
+        check_explore(found, f"{field}.explore", stage.explore)
     return refinement, factor
 
 

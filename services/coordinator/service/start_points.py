@@ -15,7 +15,7 @@ from services.core.neighbourhood_box import box_around
 from services.core.plan import ADAPTIVE_METHODS, GRID_SEARCH, LOCAL
 from services.core.space import Assignment, SearchSpace
 from services.core.start_points import StartPoints
-from services.core.step_choices import offered_in
+from services.core.step_choices import choice_schema, choosable, offered_in
 from services.core.violations import Violations
 
 _MOST_POINTS = 1_000
@@ -56,8 +56,7 @@ def plan_start(
             "those parameters in the model run, or "
             + ("use another method" if method == LOCAL else "leave try_current_parameters out"),
         )
-    if method == LOCAL and request.try_current_parameters is False:
-        found.add("try_current_parameters", "is false, but local starts from them; leave it out")
+    _check_wanted(found, request, method)
     box = searched
     if method == LOCAL and not why_not:
         radius = _USUAL_RADIUS if request.radius is None else request.radius
@@ -69,6 +68,44 @@ def plan_start(
         points_to_try=_points(found, request, model_run, box, known),
     )
     return (box if method == LOCAL else space), _without_repeats(start)
+
+
+def check_start(
+    found: Violations, request: StartRequest, *, method: str, model_run: ModelRun
+) -> None:
+    """Checks of what is to be tried first what can be known while the space is refused itself."""
+    if method == GRID_SEARCH:
+        _refuse_for_grid(found, request)
+        return
+    _check_radius(found, request, method)
+    _check_wanted(found, request, method)
+    if _too_many(found, request):
+        return
+    model_type = MODEL_TYPES[model_run.model_type]
+    # Which types steps are offered is not known: parameters of any that may be are let pass.
+    offered = {
+        name: tuple(choice_schema(step).strings)
+        for name, step in choosable(model_type, model_run.steps).items()
+    }
+    schemas = searchable_parameters(model_type, model_run.steps, offered)
+    for place, given in enumerate(request.points_to_try):
+        with found.gathered():
+            check_parameters(given, schemas, field=f"points_to_try[{place}]")
+
+
+def _check_wanted(found: Violations, request: StartRequest, method: str) -> None:
+    if method == LOCAL and request.try_current_parameters is False:
+        found.add("try_current_parameters", "is false, but local starts from them; leave it out")
+
+
+def _too_many(found: Violations, request: StartRequest) -> bool:
+    if len(request.points_to_try) <= _MOST_POINTS:
+        return False
+    found.add(
+        "points_to_try",
+        f"has {len(request.points_to_try):,} members, above the limit of {_MOST_POINTS:,}",
+    )
+    return True
 
 
 def _refuse_for_grid(found: Violations, request: StartRequest) -> None:
@@ -101,11 +138,7 @@ def _points(
     space: SearchSpace,
     known: Assignment,
 ) -> tuple[Assignment, ...]:
-    if len(request.points_to_try) > _MOST_POINTS:
-        found.add(
-            "points_to_try",
-            f"has {len(request.points_to_try):,} members, above the limit of {_MOST_POINTS:,}",
-        )
+    if _too_many(found, request):
         return ()
     schemas = searchable_parameters(
         MODEL_TYPES[model_run.model_type], model_run.steps, offered_in(space)

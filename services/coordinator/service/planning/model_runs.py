@@ -47,23 +47,38 @@ def check_ids(found: Violations, request: ComparisonRequest | PlanRequest) -> No
             )
 
 
-def check_same_data(found: Violations, ids: Sequence[str], model_runs: Sequence[ModelRun]) -> None:
-    """Checks that all model runs have the first one's task and dataset."""
+def paths_of(ids: Sequence[str]) -> dict[str, str]:
+    """The path of each model run in a request that names several; of a repeated one the first."""
+    paths: dict[str, str] = {}
+    for place, each in enumerate(ids):
+        paths.setdefault(each, f"model_run_ids[{place}]")
+    return paths
+
+
+def check_same_data(
+    found: Violations, paths: Mapping[str, str], model_runs: Sequence[ModelRun]
+) -> None:
+    """Checks that all model runs have the first one's task and dataset.
+
+    Args:
+        paths: of each model run in the request, by id.
+    """
     first = model_runs[0]
+    place = paths[first.model_run_id]
     task = MODEL_TYPES[first.model_type].task
     for model_run in model_runs[1:]:
-        field = f"model_run_ids[{ids.index(model_run.model_run_id)}]"
+        field = paths[model_run.model_run_id]
         its_task = MODEL_TYPES[model_run.model_type].task
         if its_task is not task:
             found.add(
                 field,
-                f"{model_run.model_type} is for {its_task.value} and {first.model_type}, the "
-                f"first, for {task.value}: their scores cannot be compared",
+                f"{model_run.model_type} is for {its_task.value} and {first.model_type}, at "
+                f"{place}, for {task.value}: their scores cannot be compared",
             )
         elif model_run.dataset_id != first.dataset_id:
             found.add(
                 field,
-                f"is on dataset {model_run.dataset_id} and the first on {first.dataset_id}: a "
+                f"is on dataset {model_run.dataset_id} and {place} on {first.dataset_id}: a "
                 "comparison needs the same folds for all",
             )
 

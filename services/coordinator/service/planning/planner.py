@@ -17,7 +17,7 @@ from services.coordinator.service.planning.cross_validation import (
     check_cross_validation,
     plan_cross_validation,
 )
-from services.coordinator.service.planning.model_runs import asked_of, check_ids
+from services.coordinator.service.planning.model_runs import asked_of, check_ids, paths_of
 from services.coordinator.service.planning.scoring import check_metric_count, named_metrics
 from services.coordinator.service.planning.shared import Sharing, check_request
 from services.coordinator.service.planning.staged import plan_stages
@@ -38,8 +38,9 @@ from services.coordinator.service.requests import (
 from services.coordinator.service.selection_checks import check_simpler
 from services.coordinator.service.spaces import AskedSpace
 from services.coordinator.service.stage_checks import check_stages
-from services.coordinator.service.start_points import plan_start
+from services.coordinator.service.start_points import check_start, plan_start
 from services.core import presets
+from services.core.errors import InvalidRequest
 from services.core.plan import GRID_SEARCH, Plan
 
 
@@ -76,7 +77,7 @@ class Planning:
         check_trials(found, "n_iter_random", request.n_iter_random)
         check_trials(found, "n_iter_bayesian", request.n_iter_bayesian)
         require_id(found, request.model_run_id)
-        shared = await self._sharing.parts(found, request, [request.model_run_id])
+        shared = await self._sharing.parts(found, request, {request.model_run_id: "model_run_id"})
         (model_run,) = shared.model_runs
         asked = AskedSpace(
             grid=request.initial_param_grid or None,
@@ -97,7 +98,7 @@ class Planning:
                 preset=preset,
             )
             check_simpler(found, shared.selection, [(model_run.model_type, searched.space)])
-        found.raise_if_any()
+        shared.refuse_if_wrong(found)
         return presets.progressive_search(
             subject=shared.subject(model_run, searched),
             refinement_factor=request.refinement_factor,
@@ -120,7 +121,7 @@ class Planning:
         shared = await self._sharing.parts(
             found,
             request,
-            [request.model_run_id],
+            {request.model_run_id: "model_run_id"},
             additional_metrics=named_metrics("additional_metrics", request.additional_metrics),
         )
         objective, *more = shared.scoring.metrics
@@ -139,13 +140,17 @@ class Planning:
         )
         preset = preset_of_tuning(found, request, [asked])
         with found.gathered():
-            searched = searched_space(
-                model_run,
-                asked,
-                method=request.tuning_method,
-                resolution=request.grid_resolution,
-                preset=preset,
-            )
+            try:
+                searched = searched_space(
+                    model_run,
+                    asked,
+                    method=request.tuning_method,
+                    resolution=request.grid_resolution,
+                    preset=preset,
+                )
+            except InvalidRequest:
+                check_start(found, request.start, method=request.tuning_method, model_run=model_run)
+                raise
             space, start = plan_start(
                 found,
                 request.start,
@@ -156,7 +161,7 @@ class Planning:
             )
             searched = replace(searched, space=space)
             check_simpler(found, shared.selection, [(model_run.model_type, space)])
-        found.raise_if_any()
+        shared.refuse_if_wrong(found)
         return presets.single_tuning(
             subject=shared.subject(model_run, searched, start),
             method=request.tuning_method,
@@ -170,7 +175,7 @@ class Planning:
         check_method(found, request.tuning_method)
         check_trials(found, "n_iter", request.n_iter)
         check_ids(found, request)
-        shared = await self._sharing.parts(found, request, request.model_run_ids)
+        shared = await self._sharing.parts(found, request, paths_of(request.model_run_ids))
         asked = [asked_of(request, each.model_run_id) for each in shared.model_runs]
         preset = preset_of_tuning(found, request, asked)
         subjects = []
@@ -196,7 +201,7 @@ class Planning:
                 )
                 subjects.append(shared.subject(model_run, replace(searched, space=space), start))
         check_simpler(found, shared.selection, [(each.model_type, each.space) for each in subjects])
-        found.raise_if_any()
+        shared.refuse_if_wrong(found)
         return presets.multi_model_comparison(
             subjects=subjects,
             method=request.tuning_method,
@@ -210,7 +215,7 @@ class Planning:
         found = check_request(request, identity)
         stages = check_stages(found, request.stages, request.config_type)
         check_ids(found, request)
-        shared = await self._sharing.parts(found, request, request.model_run_ids)
+        shared = await self._sharing.parts(found, request, paths_of(request.model_run_ids))
         return plan_stages(found, request, stages, shared)
 
     async def cross_validation(
@@ -220,7 +225,7 @@ class Planning:
         found = check_cross_validation(request, identity)
         budget = self._sharing.budget(found, {})
         require_id(found, request.model_run_id)
-        (model_run,) = await self._sharing.model_runs(found, [request.model_run_id])
+        model_run = await self._sharing.model_run(found, request.model_run_id)
         dataset = await self._store.get_dataset(model_run.dataset_id)
         return plan_cross_validation(
             found, request, model_run=model_run, dataset=dataset, budget=budget

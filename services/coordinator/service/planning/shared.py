@@ -21,6 +21,7 @@ from services.coordinator.service.requests import RequestIdentity, SearchRequest
 from services.coordinator.service.selection_checks import check_selection
 from services.coordinator.service.spaces import check_resolution
 from services.core.budget import Budget
+from services.core.errors import NotFound
 from services.core.limits import MAX_MODEL_RUNS
 from services.core.metrics import default_metric
 from services.core.presets import Terms, TuningSubject
@@ -36,12 +37,15 @@ class SharedParts:
     """What all searches come down to, but for their spaces and stages.
 
     Attributes:
-        model_runs: in the order they were asked for; at least one, all on the data of `scoring`.
+        model_runs: those that exist, in the order they were asked for; at least one, all on the data
+            of `scoring`.
+        missing: why each of the others was not found, by its path in the request.
         stage_stopping: what ends each tuning run early, as `stopping` ends all of it.
     """
 
     request: SearchRequest
     model_runs: tuple[ModelRun, ...]
+    missing: Mapping[str, NotFound]
     scoring: Scoring
     budget: Budget
     stopping: StoppingRules
@@ -62,6 +66,14 @@ class SharedParts:
             grid=searched.grid,
             start=start,
         )
+
+    def refuse_if_wrong(self, found: Violations) -> None:
+        """Ends the checks of a request.
+
+        Raises: InvalidRequest: something is wrong; model runs that were not found are listed with it.
+            NotFound: nothing but that.
+        """
+        _refuse(found, self.missing)
 
     def terms(self, told: Sequence[str] = ()) -> Terms:
         """Says on what terms the plan runs; `told` are notices about its spaces."""
@@ -102,7 +114,7 @@ class Sharing:
         self,
         found: Violations,
         request: SearchRequest,
-        ids: Sequence[str],
+        paths: Mapping[str, str],
         *,
         additional_metrics: Sequence[NamedMetric] = (),
     ) -> SharedParts:
@@ -110,15 +122,16 @@ class Sharing:
 
         Args:
             found: with what needs no data checked already, since a model run may not be found.
-            ids: of the model runs, checked before.
+            paths: of the model runs in the request, by id, checked before.
             additional_metrics: recorded beside the objective.
 
-        Raises: InvalidRequest: no model run is named; NotFound.
+        Raises: InvalidRequest: no model run is named, or none of them exists and more is wrong.
+            NotFound: none of them exists.
         """
         budget = self.budget(found, request.budget)
         stopping = check_stopping(found, "stopping", request.stopping)
         stage_stopping = check_stopping(found, "stage_stopping", request.stage_stopping)
-        model_runs = await self.model_runs(found, ids)
+        model_runs, missing = await self._model_runs(found, paths)
         dataset = await self._store.get_dataset(model_runs[0].dataset_id)
         metric = request.scoring_metric or default_metric(dataset.task)
         scoring = check_scoring(
@@ -128,12 +141,13 @@ class Sharing:
             model_runs=model_runs,
             metrics=(NamedMetric(field="scoring_metric", name=metric), *additional_metrics),
         )
-        check_same_data(found, ids, model_runs)
+        check_same_data(found, paths, model_runs)
         pruning = check_pruning(found, request.pruning, metric=metric, splits=scoring.splits.count)
         check_steps(found, pruning, dataset=dataset, model_runs=model_runs, splits=scoring.splits)
         return SharedParts(
             request=request,
             model_runs=model_runs,
+            missing=missing,
             scoring=scoring,
             budget=budget,
             stopping=stopping,
@@ -151,15 +165,49 @@ class Sharing:
             trial_timeout_seconds=self._trial_timeout_seconds,
         )
 
-    async def model_runs(self, found: Violations, ids: Sequence[str]) -> tuple[ModelRun, ...]:
+    async def model_run(self, found: Violations, model_run_id: str) -> ModelRun:
+        """Fetches the one model run of a request.
+
+        Raises: InvalidRequest: it is not named, or not found and more is wrong; NotFound.
+        """
+        (model_run,), _ = await self._model_runs(found, {model_run_id: "model_run_id"})
+        return model_run
+
+    async def _model_runs(
+        self, found: Violations, paths: Mapping[str, str]
+    ) -> tuple[tuple[ModelRun, ...], dict[str, NotFound]]:
         """Fetches each model run that is named, once.
 
-        Raises: InvalidRequest: none is, or too many are; NotFound.
+        Returns: those there are, at least one; and why the others are not found, by path.
+        Raises: InvalidRequest: none is named, too many are, or none exists and more is wrong; NotFound.
         """
-        named = list(dict.fromkeys(each for each in ids if each))
+        named = [each for each in paths if each]
         if not named or len(named) > MAX_MODEL_RUNS:
             found.raise_if_any()
-        return tuple(await asyncio.gather(*(self._store.get_model_run(each) for each in named)))
+        fetched = await asyncio.gather(*(self._fetched(each) for each in named))
+        missing = {
+            paths[name]: each
+            for name, each in zip(named, fetched, strict=True)
+            if isinstance(each, NotFound)
+        }
+        if len(missing) == len(named):
+            _refuse(found, missing)
+        return tuple(each for each in fetched if isinstance(each, ModelRun)), missing
+
+    async def _fetched(self, model_run_id: str) -> ModelRun | NotFound:
+        try:
+            return await self._store.get_model_run(model_run_id)
+        except NotFound as error:
+            return error
+
+
+def _refuse(found: Violations, missing: Mapping[str, NotFound]) -> None:
+    if not found:
+        for error in missing.values():
+            raise error
+    for path, error in missing.items():
+        found.add(path, error.message)
+    found.raise_if_any()
 
 
 def check_request(request: SearchRequest, identity: RequestIdentity) -> Violations:

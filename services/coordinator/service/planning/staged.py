@@ -15,9 +15,10 @@ from services.coordinator.service.scales import scale_notices
 from services.coordinator.service.selection_checks import check_simpler
 from services.coordinator.service.spaces import grid_notices
 from services.coordinator.service.stage_checks import check_searched
-from services.coordinator.service.start_points import plan_start
+from services.coordinator.service.start_points import check_start, plan_start
 from services.core import presets
 from services.core.binding_checks import torn_apart
+from services.core.errors import InvalidRequest
 from services.core.plan import ADAPTIVE_METHODS, GRID_SEARCH, LOCAL, PLAN, RANDOM_SEARCH, Plan
 from services.core.presets import StageAsk, TuningSubject, space_of_stage
 from services.core.pruning_settings import Pruning
@@ -49,13 +50,18 @@ def plan_stages(
     for model_run, asked_of_one in zip(shared.model_runs, asked, strict=True):
         with found.gathered():
             # Stages may search parts of a grid: how large those may be is checked with them.
-            searched = searched_space(
-                model_run,
-                asked_of_one,
-                method=RANDOM_SEARCH,
-                resolution=request.grid_resolution,
-                preset=preset,
-            )
+            try:
+                searched = searched_space(
+                    model_run,
+                    asked_of_one,
+                    method=RANDOM_SEARCH,
+                    resolution=request.grid_resolution,
+                    preset=preset,
+                )
+            except InvalidRequest:
+                if stages:
+                    _check_start(found, request, stages[0], model_run)
+                raise
             subject = shared.subject(model_run, searched)
             if stages:
                 subject = _with_start(
@@ -64,7 +70,7 @@ def plan_stages(
             subjects.append(subject)
     check_searched(found, stages, subjects)
     check_simpler(found, shared.selection, [(each.model_type, each.space) for each in subjects])
-    found.raise_if_any()
+    shared.refuse_if_wrong(found)
     return presets.staged_plan(
         PLAN,
         subjects=subjects,
@@ -110,21 +116,41 @@ def _with_start(
     names = first.parameters
     if not set(names) <= set(subject.space.names) or torn_apart(subject.space, names):
         return subject
-    radius = request.stages[0].radius
     inside = Violations()
     searched, start = plan_start(
         inside,
-        StartRequest(
-            points_to_try=request.points_to_try.get(model_run.model_run_id, ()),
-            try_current_parameters=request.try_current_parameters,
-            # Where it does not go, or is out of its range, that was said of the stage already.
-            radius=radius if first.method == LOCAL and radius and 0 < radius <= 1 else None,
-        ),
+        _start_of(request, first, model_run),
         method=first.method,
         model_run=model_run,
         space=space_of_stage(subject, first),
         field=field,
     )
+    _take_over(found, inside, model_run)
+    return replace(subject, start=start, box=searched if first.method == LOCAL else None)
+
+
+def _check_start(
+    found: Violations, request: PlanRequest, first: StageAsk, model_run: ModelRun
+) -> None:
+    """Checks what the first stage tries first of a model whose space is refused."""
+    inside = Violations()
+    start = _start_of(request, first, model_run)
+    check_start(inside, start, method=first.method, model_run=model_run)
+    _take_over(found, inside, model_run)
+
+
+def _start_of(request: PlanRequest, first: StageAsk, model_run: ModelRun) -> StartRequest:
+    radius = request.stages[0].radius
+    return StartRequest(
+        points_to_try=request.points_to_try.get(model_run.model_run_id, ()),
+        try_current_parameters=request.try_current_parameters,
+        # Where it does not go, or is out of its range, that was said of the stage already.
+        radius=radius if first.method == LOCAL and radius and 0 < radius <= 1 else None,
+    )
+
+
+def _take_over(found: Violations, inside: Violations, model_run: ModelRun) -> None:
+    """Adds what is wrong with the start of one model, by its path in a plan."""
     for each in inside.found:
         path = each.field
         if path.startswith("points_to_try"):
@@ -133,7 +159,6 @@ def _with_start(
         violation = replace(each, field=path)
         if violation not in found.found:
             found.add(violation.field, violation.description)
-    return replace(subject, start=start, box=searched if first.method == LOCAL else None)
 
 
 def _space_notices(subjects: Sequence[TuningSubject], stages: Sequence[StageAsk]) -> list[str]:
