@@ -222,6 +222,12 @@ def _check_domain(
             _check_listed(domain.values, schema, f"{path}.{kind}.values", found)
             if isinstance(domain, Grid) and domain.log is not None:
                 _check_grid_scale(domain, f"{path}.grid.log", found)
+            if asked.choices_log is not None:
+                found.add(
+                    f"{path}.choices.log",
+                    "is set, but choices have no order and no scale; give the values as a grid, or leave"
+                    " it out",
+                )
         case Fixed():
             _check_typed(domain.value, schema, f"{path}.fixed", found)
         case None:

@@ -34,10 +34,15 @@ class RangeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterRequest:
-    """One typed parameter as asked for; a domain of None was left out."""
+    """One typed parameter as asked for; a domain of None was left out.
+
+    Attributes:
+        choices_log: the scale said of choices, which have none; None when it was left out.
+    """
 
     name: str
     domain: RangeRequest | Choices | Grid | Fixed | None
+    choices_log: bool | None = None
     specials: tuple[Value, ...] = ()
     conditions: tuple[Condition, ...] = ()
 

@@ -54,6 +54,7 @@ def _parameter(message: pb.Parameter) -> ParameterRequest:
         domain=_domain(message),
         specials=values_from_proto(message.specials),
         conditions=conditions_from_proto(message),
+        choices_log=message.choices.log if message.choices.HasField("log") else None,
     )
 
 

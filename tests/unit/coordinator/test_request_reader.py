@@ -259,6 +259,17 @@ def test_the_hash_of_a_typed_space_keeps_to_orders_that_mean_something() -> None
     assert _hash_of(ordered) != _hash_of(turned)
 
 
+@pytest.mark.parametrize(("scale", "read"), [({}, None), ({"log": False}, False)])
+def test_a_scale_of_choices_is_read_where_it_is_set_to_be_refused(
+    scale: dict[str, Any], read: bool | None
+) -> None:
+    kernel = {"name": "kernel", "choices": {"values": [{"stringValue": "rbf"}], **scale}}
+    message = parsed(StartTuningRequest(), search_space={"parameters": [kernel]})
+    space = read_tuning(message).search_space
+    assert space is not None
+    assert space.parameters[0].choices_log is read
+
+
 def test_a_splitter_is_read_with_what_is_set_and_is_part_of_the_study() -> None:
     plain = parsed(StartTuningRequest(), model_run_id="m")
     split = parsed(

@@ -245,7 +245,7 @@ class ValueList(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     LOG_FIELD_NUMBER: _builtins.int
     log: _builtins.bool
-    """Is, for a grid, whether the range its numbers span is logarithmic; when absent they are read: above 0, at least a factor of 10 from end to end, by steps whose ratios differ by a factor of 2 at most."""
+    """Is, for a grid alone, whether the range its numbers span is logarithmic; when absent they are read: above 0, at least a factor of 10 from end to end, by steps whose ratios differ by a factor of 2 at most. Refused for choices, which have no order."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParameterValue]:
         """Lists the values in order."""
