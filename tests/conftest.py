@@ -18,6 +18,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 
 from testbed.backing import Backing
 from testbed.brokers import delete_queues
@@ -27,6 +28,13 @@ from testbed.stopping import stop_on_signals
 # How long an example takes says how busy the machine is, and nothing about the code.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+# As configured by no service: a traceback drawn with every local variable in it takes seconds.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 _BACKING = pytest.StashKey[Backing]()
 
