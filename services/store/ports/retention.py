@@ -30,7 +30,28 @@ class RetentionStore(Protocol):
     async def ended_before(
         self, seconds: float, *, after: EndedLog | None, limit: int
     ) -> Sequence[EndedLog]:
-        """Lists logs with events whose orchestrations ended so long ago, oldest first."""
+        """Lists logs with events whose orchestrations ended so long ago, oldest first.
+
+        None of an orchestration that still holds money for an attempt: it is about to be settled.
+        """
+        ...
+
+    async def forget_steps(
+        self, orchestration_id: str, *, ended_before_seconds: float, limit: int
+    ) -> Forgotten:
+        """Removes what trials came to after each step, unless their orchestration was reopened meanwhile.
+
+        What was decided about a trial stays with it.
+        """
+        ...
+
+    async def forget_costs(
+        self, orchestration_id: str, *, ended_before_seconds: float, limit: int
+    ) -> Forgotten:
+        """Removes what attempts cost, unless their orchestration was reopened or holds money for one.
+
+        Their sum stays with the orchestration.
+        """
         ...
 
     async def forget_events(

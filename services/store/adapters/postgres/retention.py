@@ -39,6 +39,18 @@ class PostgresRetention:
             for row in found
         ]
 
+    async def forget_steps(
+        self, orchestration_id: str, *, ended_before_seconds: float, limit: int
+    ) -> Forgotten:
+        """Removes what trials came to after each step."""
+        return await self._forget("steps", orchestration_id, ended_before_seconds, limit=limit)
+
+    async def forget_costs(
+        self, orchestration_id: str, *, ended_before_seconds: float, limit: int
+    ) -> Forgotten:
+        """Removes what attempts cost."""
+        return await self._forget("costs", orchestration_id, ended_before_seconds, limit=limit)
+
     async def forget_events(
         self, orchestration_id: str, *, ended_before_seconds: float, limit: int
     ) -> Forgotten:
@@ -54,16 +66,16 @@ class PostgresRetention:
 
     async def forget_requests(self, *, older_than_seconds: float, limit: int) -> Forgotten:
         """Removes the oldest request ids."""
-        return await self._forget("requests", older_than_seconds, limit)
+        return await self._forget("requests", older_than_seconds, limit=limit)
 
     async def forget_sessions(self, *, ended_before_seconds: float, limit: int) -> Forgotten:
         """Removes sessions that ended."""
-        return await self._forget("sessions", ended_before_seconds, limit)
+        return await self._forget("sessions", ended_before_seconds, limit=limit)
 
-    async def _forget(self, kind: str, seconds: float, limit: int) -> Forgotten:
+    async def _forget(self, kind: str, *arguments: str | float, limit: int) -> Forgotten:
         async with self._database.writing() as connection:
             removed: Sequence[Any] = await connection.fetch(
-                QUERIES[f"forget_{kind}"], seconds, limit
+                QUERIES[f"forget_{kind}"], *arguments, limit
             )
         FORGOTTEN.labels(kind=kind).inc(len(removed))
         return Forgotten(count=len(removed), more=len(removed) == limit)

@@ -40,8 +40,65 @@ WHERE ended_at IS NOT NULL
     AND ended_at < crescendo.now() - make_interval(secs => $1)
     AND ($2::timestamptz IS NULL OR (ended_at, orchestration_id) > ($2, $3::uuid))
     AND first_sequence <= last_sequence
+    -- Until it is settled what an attempt cost, its rows are needed.
+    AND reserved_attempts = 0
 ORDER BY ended_at, orchestration_id
 LIMIT $4;
+
+-- name: forget_steps
+-- Trials keep what was decided about them; what it rested on goes with the log. Under the lock as below.
+WITH ended AS (
+    SELECT orchestration_id
+    FROM crescendo.orchestrations
+    WHERE orchestration_id = $1
+        AND state IN ('completed', 'failed', 'cancelled')
+        AND ended_at < crescendo.now() - make_interval(secs => $2)
+    FOR UPDATE
+),
+old AS (
+    SELECT step.orchestration_id, step.number, step.attempt, step.step
+    FROM ended
+    CROSS JOIN LATERAL (
+        SELECT orchestration_id, number, attempt, step
+        FROM crescendo.trial_steps
+        WHERE trial_steps.orchestration_id = ended.orchestration_id
+        ORDER BY number, attempt, step
+        LIMIT $3
+    ) AS step
+)
+DELETE FROM crescendo.trial_steps
+USING old
+WHERE trial_steps.orchestration_id = old.orchestration_id AND trial_steps.number = old.number
+    AND trial_steps.attempt = old.attempt AND trial_steps.step = old.step
+RETURNING 1;
+
+-- name: forget_costs
+-- The orchestration keeps their sum. A late finish finds nothing to correct then.
+WITH ended AS (
+    SELECT orchestration_id
+    FROM crescendo.orchestrations
+    WHERE orchestration_id = $1
+        AND state IN ('completed', 'failed', 'cancelled')
+        AND ended_at < crescendo.now() - make_interval(secs => $2)
+        AND reserved_attempts = 0
+    FOR UPDATE
+),
+old AS (
+    SELECT cost.orchestration_id, cost.number, cost.attempt
+    FROM ended
+    CROSS JOIN LATERAL (
+        SELECT orchestration_id, number, attempt
+        FROM crescendo.attempt_costs
+        WHERE attempt_costs.orchestration_id = ended.orchestration_id
+        ORDER BY number, attempt
+        LIMIT $3
+    ) AS cost
+)
+DELETE FROM crescendo.attempt_costs
+USING old
+WHERE attempt_costs.orchestration_id = old.orchestration_id
+    AND attempt_costs.number = old.number AND attempt_costs.attempt = old.attempt
+RETURNING 1;
 
 -- name: forget_events
 -- Whether it ended long ago is asked again under the lock: it may be reopened at this moment.
@@ -60,12 +117,6 @@ forgotten AS (
     USING old
     WHERE events.orchestration_id = old.orchestration_id
         AND events.sequence >= old.first_sequence AND events.sequence < old.kept_from
-),
-compared AS (
-    -- Trials keep what was decided about them; what it rested on goes with the log.
-    DELETE FROM crescendo.trial_steps
-    USING old
-    WHERE trial_steps.orchestration_id = old.orchestration_id
 )
 UPDATE crescendo.orchestrations
 SET first_sequence = old.kept_from
