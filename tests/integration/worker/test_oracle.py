@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,6 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, S
 from sklearn.svm import SVC
 
 from services.core.objective import ColumnKind, EvaluationSpec, Step
-from services.core.trial import FailureKind
 from services.worker.adapters.evaluation.pool import ChildPool
 from services.worker.ports import Evaluation, Preparation
 from tests.integration.worker.datasets import built_in, from_frame, mixed_frame
@@ -320,93 +318,3 @@ def test_text_labels_and_gaps_reach_models_that_take_them(tmp_path: Path) -> Non
         list(expected["test_accuracy"]),
         list(expected["test_roc_auc"]),
     ]
-
-
-class TestFailures:
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        return built_in("breast_cancer").materialise(tmp_path / "data")
-
-    def spec(self, **changes: Any) -> EvaluationSpec:
-        values: dict[str, Any] = {
-            "dataset_id": "x",
-            "dataset_hash": "",
-            "model_type": "logistic_regression",
-            "metrics": ("accuracy",),
-            "cv_folds": 3,
-        }
-        return EvaluationSpec(**(values | changes))
-
-    def test_parameters_the_estimator_refuses_are_told_in_its_own_words(self, folder: Path) -> None:
-        result = evaluate(prepared(self.spec(), folder), {"C": -1.0})
-        assert result.failure is not None
-        assert result.failure.kind is FailureKind.INVALID_PARAMETERS
-        assert "The 'C' parameter of LogisticRegression must be" in result.failure.message
-        assert result.metrics == ()
-
-    def test_a_combination_only_the_estimator_knows_is_invalid_in_its_own_words(
-        self, folder: Path
-    ) -> None:
-        result = evaluate(prepared(self.spec(), folder), {"l1_ratio": 1.0, "solver": "lbfgs"})
-        assert result.failure is not None
-        assert result.failure.kind is FailureKind.INVALID_PARAMETERS
-        assert result.failure.message.startswith("Solver lbfgs supports only")
-
-    def test_data_that_no_candidate_can_take_are_not_the_parameters_fault(
-        self, tmp_path: Path
-    ) -> None:
-        frame = pd.DataFrame({"a": [np.nan, *range(11)], "kind": ["x", "y", "z"] * 4})
-        folder = from_frame(frame, target="kind", task="classification").materialise(
-            tmp_path / "data"
-        )
-        for parameters in ({}, {"C": 10.0}):
-            result = evaluate(prepared(self.spec(cv_folds=2), folder), parameters)
-            assert result.failure is not None
-            assert result.failure.kind is FailureKind.EXCEPTION
-            assert result.failure.message.startswith("ValueError: Input X contains NaN")
-
-    def test_unknown_parameters_are_invalid(self, folder: Path) -> None:
-        result = evaluate(prepared(self.spec(), folder), {"kernel": "rbf"})
-        assert result.failure is not None
-        assert result.failure.kind is FailureKind.INVALID_PARAMETERS
-        assert "kernel" in result.failure.message
-
-    def test_a_fold_that_fails_keeps_the_splits_before_it(self, tmp_path: Path) -> None:
-        # chi2 refuses negative values; the only one is tested on first and trained on ever after.
-        frame = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7})
-        frame.loc[0, "x"] = -1.0
-        frame["target"] = np.arange(60) % 2
-        dataset = from_frame(frame, target="target", task="classification")
-        select = Step(type="select_k_best", name="select", parameters={"k": 1})
-        spec = self.spec(steps=(select,))
-        result = evaluate(
-            prepared(spec, dataset.materialise(tmp_path / "data")), {"select__score_func": "chi2"}
-        )
-        assert result.failure is not None
-        assert result.failure.kind is FailureKind.EXCEPTION
-        assert "non-negative" in result.failure.message
-        assert [len(each.scores) for each in result.metrics] == [1]
-
-    @pytest.mark.filterwarnings("ignore")
-    def test_an_objective_that_is_not_finite_is_a_failure(self, tmp_path: Path) -> None:
-        frame = pd.DataFrame({"x": [0.0, 1.0, 2.0], "target": [0.0, 1.0, 0.0]})
-        dataset = from_frame(frame, target="target", task="regression")
-        # r2 of a single row is undefined.
-        spec = self.spec(model_type="ridge", cv_folds=3, metrics=("r2",))
-        result = evaluate(prepared(spec, dataset.materialise(tmp_path / "data")), {})
-        assert result.failure is not None
-        assert result.failure.kind is FailureKind.NON_FINITE
-
-    @pytest.mark.filterwarnings("ignore")
-    def test_a_secondary_metric_may_be_undefined(self, tmp_path: Path) -> None:
-        frame = pd.DataFrame({"x": [0.0, 1.0, 2.0], "target": [0.0, 1.0, 0.0]})
-        dataset = from_frame(frame, target="target", task="regression")
-        spec = self.spec(model_type="ridge", cv_folds=3, metrics=("neg_mean_absolute_error", "r2"))
-        result = evaluate(prepared(spec, dataset.materialise(tmp_path / "data")), {})
-        assert result.failure is None
-        assert np.isnan(result.metrics[1].scores).all()
-
-    @pytest.mark.filterwarnings("ignore")
-    def test_solvers_that_do_not_converge_are_no_failure(self, folder: Path) -> None:
-        result = evaluate(prepared(self.spec(), folder), {"max_iter": 1})
-        assert result.failure is None
