@@ -339,6 +339,8 @@ class SearchTask:
         explore: share of a refined space's points that look in `original_space`, 0 to 1.
         shuffled: whether a grid's points come in random order, so that a good one comes early.
         start: points that are suggested first.
+        modelling_space: holds the points of all stages so far, whatever each searched (`core.modelling`);
+            None where that is `original_space`.
     """
 
     tuning_run_id: str
@@ -351,6 +353,7 @@ class SearchTask:
     explore: float = DEFAULT_EXPLORE
     shuffled: bool = False
     start: StartPoints = NO_START_POINTS
+    modelling_space: SearchSpace | None = None
 
 
 class SearcherFailed(Exception):

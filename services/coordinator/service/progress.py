@@ -13,6 +13,7 @@ from services.core.event import (
     StageChanged,
     TrialFinished,
 )
+from services.core.modelling import modelling_space
 from services.core.plan import (
     ADAPTIVE_METHODS,
     CROSS_VALIDATION,
@@ -112,6 +113,11 @@ class RunProgress:
         self.worker_class = orchestration.worker_class
         self.known: list[Trial] = sorted(known, key=lambda trial: trial.number)
         original = with_held(run.original_space, run.space)
+        modelled = modelling_space(
+            run.original_space,
+            run.space,
+            [(each.original_space, each.space) for each in earlier_runs(orchestration, run)],
+        )
         self.task = SearchTask(
             tuning_run_id=run.tuning_run_id,
             method=run.method_used or run.method,
@@ -123,6 +129,7 @@ class RunProgress:
             explore=orchestration.stages[run.stage_index].explore,
             shuffled=run.pruning is not None,
             start=run.start,
+            modelling_space=None if modelled == original else modelled,
         )
         self._places = {trial.number: place for place, trial in enumerate(self.known)}
         self._modelled = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
@@ -11,6 +12,7 @@ from services.coordinator.ports import SearchTask
 from services.core.counting import cardinality
 from services.core.digest import assignment_digest
 from services.core.hull import hull_space
+from services.core.modelling import UNSET
 from services.core.neighbourhood_box import box_around
 from services.core.plan import METHODS, MODEL_BASED_METHODS
 from services.core.searcher import Suggestion
@@ -62,6 +64,33 @@ START = StartPoints(
         {"C": 1.0, "max_depth": 13, "kernel": "rbf"},
     ),
 )
+# A stage that searches C and what goes with it, of a plan that others of more parameters have begun.
+HELD = SearchSpace.of(
+    [
+        Parameter(name="C", domain=FloatRange(low=1.0, high=10.0, log=True)),
+        Parameter(name="kernel", domain=Choices(values=("rbf", "linear"))),
+        Parameter(name="max_depth", domain=Fixed(value=12)),
+    ]
+)
+HELD_ASKED = SearchSpace.of(
+    [*(each for each in MIXED.parameters if each.name != "max_depth"), HELD.parameters[2]]
+)
+SEEN = SearchSpace.of(
+    [
+        *(each for each in MIXED.parameters if each.name != "kernel"),
+        Parameter(name="kernel", domain=Choices(values=("rbf", "linear", "poly", UNSET))),
+        Parameter(name="tol", domain=FloatRange(low=0.0, high=1.0), specials=(UNSET,)),
+    ]
+)
+# Trials of the stages before: with other values of what is held, more parameters, and fewer.
+BEFORE = [
+    *(
+        trial(number, {"C": 1.5 + number, "max_depth": 5 + number, "kernel": "rbf"}, 0.1 * number)
+        for number in range(6)
+    ),
+    trial(6, {"C": 2.0, "max_depth": None, "tol": 0.5}, 0.3),
+    trial(7, {"C": 3.0, "max_depth": 12, "kernel": "poly"}, 0.65),
+]
 AROUND = box_around(MIXED, START.baseline or {}, 0.3)
 # Conditions in a chain and on two parents, and numbers bound to one another.
 BOUND = SearchSpace.of(
@@ -141,10 +170,11 @@ GRIDS = SearchSpace.of_alternatives(
 
 @dataclass(frozen=True)
 class Subject:
-    """A task, and how many points its space has for its method; None when infinite."""
+    """A task, how many points its space has for its method (None when infinite), and earlier trials."""
 
     task: SearchTask
     points: int | None
+    before: tuple[Trial, ...] = ()
 
     @property
     def bounds(self) -> SearchSpace:
@@ -170,14 +200,20 @@ def _subjects() -> dict[str, Subject]:
             "bound": Subject(task(method, BOUND), None),
             "finite and bound": Subject(task(method, FINITE_BOUND), 9),
             "grids": Subject(task(method, GRIDS), 6),
+            "held": Subject(
+                replace(task(method, HELD, original=HELD_ASKED), modelling_space=SEEN),
+                None,
+                tuple(BEFORE),
+            ),
         }.items():
-            # Its fits are dear, and all but they is what `tpe` has too: five spaces say enough.
+            # Its fits are dear, and all but they is what `tpe` has too: six spaces say enough.
             if method != "bayesian_skopt" or name in (
                 "ranges",
                 "refined",
                 "finite",
                 "bound",
                 "grids",
+                "held",
             ):
                 found[f"{method}, {name}"] = subject
     for method in ("random_search", "sobol", *MODEL_BASED_METHODS):
@@ -214,7 +250,7 @@ class TestSearcherContract:
     def test_no_point_comes_twice_while_others_remain_and_all_lie_in_the_space(
         self, subject: Subject
     ) -> None:
-        whole = search(subject.task, _score, trials=16, together=3)
+        whole = _searched(subject, _score, trials=16, together=3)
         points = [each.parameters for each, _ in whole]
         assert len({assignment_digest(each) for each in points}) == len(points)
         assert all(contains(subject.bounds, each) for each in points)
@@ -222,34 +258,36 @@ class TestSearcherContract:
 
     def test_a_finite_space_is_used_up_exactly(self, subject: Subject) -> None:
         if subject.points is None:
-            assert len(search(subject.task, _score, trials=20, together=5)) == 20
+            assert len(_searched(subject, _score, trials=20, together=5)) == 20
             return
-        whole = search(subject.task, _score, trials=subject.points + 5, together=5)
+        whole = _searched(subject, _score, trials=subject.points + 5, together=5)
         assert len({assignment_digest(each.parameters) for each, _ in whole}) == subject.points
         assert len(whole) == subject.points
 
     def test_a_replay_makes_the_points_of_the_uninterrupted_search(self, subject: Subject) -> None:
-        whole = search(subject.task, _score, trials=11)
+        whole = _searched(subject, _score, trials=11)
         for cut in (1, 6, 9):
-            known = [ended for _, ended in whole[:cut]]
+            known = [*subject.before, *(ended for _, ended in whole[:cut])]
             again = make_searcher(subject.task).ask(count=1, first_index=cut, known=known)
             assert list(again) == [each for each, _ in whole[cut : cut + 1]]
 
     def test_asking_in_other_portions_makes_the_same_points(self, subject: Subject) -> None:
-        known = [ended for _, ended in search(subject.task, _score, trials=7)]
+        known = [*subject.before, *(ended for _, ended in _searched(subject, _score, trials=7))]
         together = list(
-            make_searcher(subject.task).ask(count=4, first_index=len(known), known=known)
+            make_searcher(subject.task).ask(
+                count=4, first_index=len(known) - len(subject.before), known=known
+            )
         )
-        assert _in_portions(subject.task, known, [1, 1, 1, 1])[: len(together)] == together
-        assert _in_portions(subject.task, known, [3, 1])[: len(together)] == together
+        assert _in_portions(subject, known, [1, 1, 1, 1])[: len(together)] == together
+        assert _in_portions(subject, known, [3, 1])[: len(together)] == together
 
     def test_a_searcher_that_lives_on_answers_as_a_new_one(self, subject: Subject) -> None:
         old = make_searcher(subject.task)
-        known: list[Trial] = []
+        known = list(subject.before)
         for _ in range(9):
-            asked = old.ask(count=1, first_index=len(known), known=known)
+            asked = old.ask(count=1, first_index=len(known) - len(subject.before), known=known)
             assert asked == make_searcher(subject.task).ask(
-                count=1, first_index=len(known), known=known
+                count=1, first_index=len(known) - len(subject.before), known=known
             )
             if not asked:
                 break
@@ -259,17 +297,22 @@ class TestSearcherContract:
             known.append(trial(len(known), point, score, state=state))
 
     def test_pending_points_are_not_proposed_again(self, subject: Subject) -> None:
-        known = [ended for _, ended in search(subject.task, _score, trials=6)]
-        first = make_searcher(subject.task).ask(count=3, first_index=len(known), known=known)
+        known = [*subject.before, *(ended for _, ended in _searched(subject, _score, trials=6))]
+        first = make_searcher(subject.task).ask(
+            count=3, first_index=len(known) - len(subject.before), known=known
+        )
         known += [trial(len(known) + n, each.parameters) for n, each in enumerate(first)]
-        then = make_searcher(subject.task).ask(count=3, first_index=len(known), known=known)
+        then = make_searcher(subject.task).ask(
+            count=3, first_index=len(known) - len(subject.before), known=known
+        )
         digests = [assignment_digest(each.parameters) for each in [*first, *then]]
         assert len(set(digests)) == len(digests)
 
     def test_trials_that_brought_no_score_do_no_harm(self, subject: Subject) -> None:
-        whole = search(subject.task, lambda _: None, trials=8)
+        whole = _searched(subject, lambda _: None, trials=8)
         assert len({assignment_digest(each.parameters) for each, _ in whole}) == len(whole)
-        known = [
+        known = [*subject.before]
+        known += [
             replace(ended, state=state)
             for (_, ended), state in zip(
                 whole,
@@ -277,15 +320,17 @@ class TestSearcherContract:
                 strict=False,
             )
         ]
-        asked = make_searcher(subject.task).ask(count=2, first_index=len(known), known=known)
+        asked = make_searcher(subject.task).ask(
+            count=2, first_index=len(known) - len(subject.before), known=known
+        )
         tried = {assignment_digest(each.parameters) for each in known}
         assert not tried & {assignment_digest(each.parameters) for each in asked}
 
     def test_trials_of_another_space_do_not_disturb(self, subject: Subject) -> None:
-        known = [ended for _, ended in search(subject.task, _score, trials=6)]
+        known = [*subject.before, *(ended for _, ended in _searched(subject, _score, trials=6))]
         stranger = trial(len(known), {"other": 1}, 0.9)
         asked = make_searcher(subject.task).ask(
-            count=1, first_index=len(known), known=[*known, stranger]
+            count=1, first_index=len(known) - len(subject.before), known=[*known, stranger]
         )
         assert all(contains(subject.bounds, each.parameters) for each in asked)
 
@@ -293,11 +338,22 @@ class TestSearcherContract:
         assert not make_searcher(subject.task).ask(count=0, first_index=0, known=[])
 
 
-def _in_portions(subject: SearchTask, known: list[Trial], portions: list[int]) -> list[Suggestion]:
+def _searched(
+    subject: Subject,
+    objective: Callable[[Assignment], float | None],
+    *,
+    trials: int,
+    together: int = 1,
+) -> list[tuple[Suggestion, Trial]]:
+    return search(subject.task, objective, trials=trials, together=together, before=subject.before)
+
+
+def _in_portions(subject: Subject, known: list[Trial], portions: list[int]) -> list[Suggestion]:
     found: list[Suggestion] = []
     so_far = list(known)
     for count in portions:
-        asked = make_searcher(subject).ask(count=count, first_index=len(so_far), known=so_far)
+        index = len(so_far) - len(subject.before)
+        asked = make_searcher(subject.task).ask(count=count, first_index=index, known=so_far)
         found += asked
         so_far += [trial(len(so_far) + n, each.parameters) for n, each in enumerate(asked)]
     return found

@@ -85,6 +85,44 @@ async def test_every_trial_of_every_method_is_derived_again_from_the_log(
     assert len(lines) == 3
 
 
+async def test_stages_that_hold_parameters_learn_from_the_others_and_are_derived_again(
+    bench: Bench,
+) -> None:
+    coordinator = await bench.coordinator()
+    await bench.worker(_sometimes_failing, slots=3)
+    model_run = await bench.model_run()
+    started = await coordinator.plan(
+        model_run_ids=[model_run],
+        distributions={
+            model_run: {
+                "parameters": {
+                    "C": {"type": "loguniform", "lower": 0.1, "upper": 100},
+                    "gamma": {"type": "loguniform", "lower": 0.001, "upper": 0.1},
+                }
+            }
+        },
+        stages=[
+            {"method": "random_search", "n_iter": 14},
+            {"method": "bayesian", "n_iter": 5, "parameters": ["C"]},
+            {"method": "tpe", "n_iter": 5, "parameters": ["gamma"], "refinement": "none"},
+            {"method": "local", "n_iter": 4, "parameters": ["C"]},
+        ],
+    )
+    whole = await bench.ended(started.orchestration_id)
+    assert whole.state == State.LIFECYCLE_STATE_COMPLETED
+    phases = {
+        trial.phase
+        for trial in await bench.trials(started.orchestration_id)
+        if trial.stage_index in (1, 2)
+    }
+    # They need no start-up: what the random stage tried tells them of other values.
+    assert phases <= {"model", "explore"}
+    replayed = await _replayed(bench, started.orchestration_id)
+    assert [each.trials for each in replayed] == [14, 5, 5, 4]
+    for run in replayed:
+        assert not run.differences, run
+
+
 async def test_a_search_that_fell_back_is_derived_again_too(bench: Bench) -> None:
     coordinator = await bench.coordinator()
     await bench.worker(svm_score)

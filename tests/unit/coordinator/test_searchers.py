@@ -14,6 +14,7 @@ from services.coordinator.adapters.searchers.skopt_engine import told_history
 from services.coordinator.adapters.searchers.tpe import capped_history
 from services.coordinator.ports import SearcherFailed
 from services.core.digest import assignment_digest
+from services.core.modelling import modelling_space
 from services.core.neighbourhood_box import box_around
 from services.core.plan import MODEL_BASED_METHODS
 from services.core.space import (
@@ -46,6 +47,54 @@ FIXED = SearchSpace.of([Parameter(name="C", domain=Fixed(value=1.0))])
 def _hill(point: Assignment) -> float:
     """Highest at (0.3, 0.7)."""
     return -sum((float(str(point[name])) - at) ** 2 for name, at in (("x", 0.3), ("y", 0.7)))
+
+
+# --- Stages that hold parameters ---
+
+SQUARE_BUT_Y = SearchSpace.of(
+    [
+        Parameter(name="x", domain=FloatRange(low=0.0, high=1.0)),
+        Parameter(name="y", domain=Fixed(value=0.6)),
+    ]
+)
+
+
+@pytest.mark.parametrize("method", ["bayesian", "tpe"])
+def test_a_stage_that_holds_a_parameter_learns_from_trials_with_other_values_of_it(
+    method: str,
+) -> None:
+    before = [ended for _, ended in search(task("sobol", UNIT_SQUARE), _hill, trials=16)]
+    subject = task(method, SQUARE_BUT_Y, stage_index=1)
+    subject = replace(subject, modelling_space=UNIT_SQUARE)
+    found = search(subject, _hill, trials=6, before=before)
+    assert [each.phase for each, _ in found] == ["model"] * 6
+    assert {each.parameters["y"] for each, _ in found} == {0.6}
+    # Of fewer than five results it makes no model.
+    (first,) = search(subject, _hill, trials=1, before=before[:4])
+    assert first[0].phase == "startup"
+
+
+def test_what_no_stage_has_searched_yet_begins_with_start_up_points() -> None:
+    only_x, only_y = (
+        SearchSpace.of(each for each in UNIT_SQUARE.parameters if each.name == name)
+        for name in ("x", "y")
+    )
+
+    def objective(point: Assignment) -> float:
+        return _hill({"x": 0.5, "y": 0.5, **point})
+
+    before = [ended for _, ended in search(task("sobol", only_x), objective, trials=9)]
+    best = max(before, key=lambda each: each.score or 0.0)
+    held = SearchSpace.of(
+        [*only_y.parameters, Parameter(name="x", domain=Fixed(value=best.parameters["x"]))]
+    )
+    subject = replace(
+        task("bayesian", held, stage_index=1),
+        modelling_space=modelling_space(only_y, held, [(only_x, only_x)]),
+    )
+    found = search(subject, objective, trials=8, before=before)
+    assert [each.phase for each, _ in found] == ["startup"] * 5 + ["model"] * 3
+    assert len({each.parameters["y"] for each, _ in found}) == 8
 
 
 # --- Grid ---

@@ -14,12 +14,13 @@ from services.coordinator.adapters.searchers.seeds import stage_seed
 from services.coordinator.adapters.searchers.start_up import START_UP_TRIALS, start_up_point
 from services.coordinator.ports import SearcherFailed, SearchTask
 from services.core.digest import assignment_digest
-from services.core.encoding import FloatArray, n_dims, neighbours, to_unit_cube
+from services.core.encoding import FloatArray, n_dims, neighbours
 from services.core.estimates import with_estimates
 from services.core.hull import hull_space
+from services.core.modelling import ModelledSpace
 from services.core.sampling import generator, is_explore, sample, sample_without_repeat
 from services.core.searcher import Suggestion
-from services.core.space import Assignment, SearchSpace, contains
+from services.core.space import Assignment, SearchSpace
 from services.core.trial import Trial, TrialState, ranked
 
 if TYPE_CHECKING:
@@ -37,10 +38,14 @@ _POLISH = ((0.05, 20), (0.01, 20))
 
 @dataclass(slots=True)
 class _Evidence:
-    """Points as rows of the unit cube: those with a value, best first, and those still pending."""
+    """Points as rows of the unit cube: those with a value, best first, and those still pending.
+
+    `informative` counts those with a value that set every parameter this stage searches.
+    """
 
     points: FloatArray
     values: FloatArray
+    informative: int
     best: list[Assignment]
     pending: FloatArray
 
@@ -48,12 +53,14 @@ class _Evidence:
 class BayesianSearcher:
     """Models the original space's hull; proposes inside the current, refined one.
 
-    A point depends on the seed, its index and the trials known alone.
+    What the stage holds is an input of the model like the rest, and the same in all it proposes: trials
+    of other stages teach it, whatever they searched. A point depends on the seed, its index and the trials known alone.
     """
 
     def __init__(self, task: SearchTask) -> None:
         self._bounds = hull_space(task.original_space)
         self._box = hull_space(task.space)
+        self._modelled = ModelledSpace(task.modelling_space or task.original_space)
         self._explore_share = modelled_explore_share(task)
         self._seed = stage_seed(task)
         if n_dims(self._box) == 0:
@@ -68,10 +75,10 @@ class BayesianSearcher:
         model: GaussianProcess | None = None
         suggestions: list[Suggestion] = []
         for index in range(first_index, first_index + count):
-            if len(evidence.values) < START_UP_TRIALS:
+            if evidence.informative < START_UP_TRIALS:
                 suggestion = start_up_point(
                     self._box,
-                    self._bounds,
+                    self._modelled,
                     seed=self._seed,
                     index=index,
                     others=np.vstack([evidence.points, evidence.pending]),
@@ -86,25 +93,26 @@ class BayesianSearcher:
             if suggestion is None:
                 break
             taken.add(assignment_digest(suggestion.parameters))
-            row = to_unit_cube(self._bounds, [suggestion.parameters])
+            row = self._modelled.rows([suggestion.parameters])
             evidence.pending = np.vstack([evidence.pending, row])
             suggestions.append(suggestion)
         return suggestions
 
     def _evidence(self, known: Sequence[Trial]) -> _Evidence:
-        usable = [trial for trial in known if contains(self._bounds, trial.parameters)]
+        usable = [trial for trial in known if self._modelled.contains(trial.parameters)]
         best = ranked(with_estimates(usable))
         kept = best[:_MOST_BEST]
         rest = sorted(best[_MOST_BEST:], key=lambda trial: trial.number)
         kept += rest[-_MOST_RECENT:]
         pending = [trial.parameters for trial in usable if not trial.state.is_terminal]
         return _Evidence(
-            points=to_unit_cube(self._bounds, [trial.parameters for trial in kept]),
+            points=self._modelled.rows([trial.parameters for trial in kept]),
             values=np.array(
                 [trial.score for trial in kept if trial.state is TrialState.SUCCEEDED], dtype=float
             ),
+            informative=sum(self._modelled.sets(trial.parameters, self._box) for trial in kept),
             best=[trial.parameters for trial in kept[:_CENTRES]],
-            pending=to_unit_cube(self._bounds, pending),
+            pending=self._modelled.rows(pending),
         )
 
     def _improve(
@@ -144,7 +152,7 @@ class BayesianSearcher:
         return sample_without_repeat(space, self._seed, index, taken)
 
     def _gains(self, model: GaussianProcess, points: Sequence[Assignment]) -> FloatArray:
-        return model.expected_improvement(to_unit_cube(self._bounds, points))
+        return model.expected_improvement(self._modelled.rows(points))
 
 
 def _fitted(evidence: _Evidence) -> GaussianProcess:

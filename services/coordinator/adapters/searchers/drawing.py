@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -14,8 +14,9 @@ from services.coordinator.adapters.searchers.seeds import stage_seed
 from services.coordinator.adapters.searchers.start_up import START_UP_TRIALS, start_up_point
 from services.coordinator.ports import SearcherFailed, SearchTask
 from services.core.digest import assignment_digest
-from services.core.encoding import n_dims, neighbours, to_unit_cube
+from services.core.encoding import n_dims, neighbours
 from services.core.hull import hull_space
+from services.core.modelling import ModelledSpace, held_values
 from services.core.sampling import generator, is_explore, sample_without_repeat
 from services.core.searcher import Suggestion
 from services.core.space import Assignment, SearchSpace, contains
@@ -47,24 +48,30 @@ class Engine:
             them.
         estimator: makes one for a space from such trials, all of which lie in it.
         draws: how often a point that is known is drawn anew.
+        learns_across: whether a trial of another stage teaches it what it searched of this one, with
+            whatever that stage held; without, only trials with what this stage holds do.
     """
 
     history: Callable[[Sequence[Trial]], list[Trial]]
     estimator: Callable[[SearchSpace, Sequence[Trial]], Estimator]
     draws: int
+    learns_across: bool
 
 
 class DrawingSearcher:
     """Models the current, refined space on the trials that lie in it.
 
-    A share of a refined stage's suggestions (by default every third) models the original space instead,
-    on all trials. A point depends on the seed, its index and the trials known alone.
+    What the stage holds an estimator need not see: a trial may teach it by what is searched. A share of
+    a refined stage's suggestions (by default every third) models the original space instead, on all
+    trials. A point depends on the seed, its index and the trials known alone.
     """
 
     def __init__(self, task: SearchTask, engine: Engine) -> None:
         self._engine = engine
         self._bounds = hull_space(task.original_space)
         self._box = hull_space(task.space)
+        self._modelled = ModelledSpace(task.modelling_space or task.original_space)
+        self._held = held_values(self._bounds) if engine.learns_across else {}
         self._explore_share = modelled_explore_share(task)
         self._seed = stage_seed(task)
         if n_dims(self._box) == 0:
@@ -77,6 +84,7 @@ class DrawingSearcher:
         asked = _Asked(
             engine=self._engine,
             history=self._engine.history(known),
+            held=self._held,
             taken={assignment_digest(trial.parameters) for trial in known},
         )
         suggestions: list[Suggestion] = []
@@ -99,13 +107,13 @@ class DrawingSearcher:
 
     def _start_up(self, asked: _Asked, index: int) -> Suggestion | None:
         tried = [*(each.parameters for each in asked.history), *asked.pending]
-        others = [each for each in tried if contains(self._bounds, each)]
+        others = [each for each in tried if self._modelled.contains(each)]
         return start_up_point(
             self._box,
-            self._bounds,
+            self._modelled,
             seed=self._seed,
             index=index,
-            others=to_unit_cube(self._bounds, others),
+            others=self._modelled.rows(others),
             taken=asked.taken,
         )
 
@@ -144,6 +152,7 @@ class _Asked:
 
     engine: Engine
     history: list[Trial]
+    held: Assignment
     taken: set[str]
     pending: list[Assignment] = field(default_factory=list)
     models: dict[SearchSpace, Estimator | None] = field(default_factory=dict)
@@ -151,12 +160,21 @@ class _Asked:
     def model(self, space: SearchSpace) -> Estimator | None:
         """The model of a space; None while too few of its points have a score."""
         if space not in self.models:
-            inside = [each for each in self.history if contains(space, each.parameters)]
+            lessons = [self._as_held(each, space) for each in self.history]
+            inside = [each for each in lessons if contains(space, each.parameters)]
             scored = sum(each.state is TrialState.SUCCEEDED for each in inside)
             self.models[space] = (
                 self.engine.estimator(space, inside) if scored >= START_UP_TRIALS else None
             )
         return self.models[space]
+
+    def _as_held(self, trial: Trial, space: SearchSpace) -> Trial:
+        """The trial as if its stage had held what this one holds."""
+        if not self.held:
+            return trial
+        names = space.names
+        searched = {name: each for name, each in trial.parameters.items() if name in names}
+        return replace(trial, parameters={**searched, **self.held})
 
 
 def _draw_seed(seed: int, index: int, attempt: int) -> int:

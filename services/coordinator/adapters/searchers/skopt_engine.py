@@ -47,5 +47,7 @@ def _estimator(space: SearchSpace, trials: Sequence[Trial]) -> Estimator:
 
 
 # A second draw would be another fit, and likely the same point.
-SKOPT_ENGINE: Final = Engine(history=told_history, estimator=_estimator, draws=1)
+SKOPT_ENGINE: Final = Engine(
+    history=told_history, estimator=_estimator, draws=1, learns_across=False
+)
 """Asks scikit-optimize once; where its point is known, one near it is tried."""

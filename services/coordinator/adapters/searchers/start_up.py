@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from services.core.digest import assignment_digest
-from services.core.encoding import FloatArray, to_unit_cube
+from services.core.encoding import FloatArray
+from services.core.modelling import ModelledSpace
 from services.core.sampling import generator, sample, sample_without_repeat
 from services.core.searcher import Suggestion
 from services.core.space import SearchSpace
@@ -16,7 +17,7 @@ _DRAWS = 16
 
 def start_up_point(
     box: SearchSpace,
-    bounds: SearchSpace,
+    modelled: ModelledSpace,
     *,
     seed: int,
     index: int,
@@ -27,8 +28,8 @@ def start_up_point(
 
     Args:
         box: the space of the point.
-        bounds: encloses `box`; distances are those of its unit cube.
-        others: float64, shape (n, n_dims(bounds)); what is known or pending.
+        modelled: encloses `box`; distances are those of its unit cube.
+        others: float64, shape (n, modelled.n_dims); what is known or pending.
         taken: digests of the points tried or pending.
 
     Returns: None when every point of a finite space is taken.
@@ -41,7 +42,7 @@ def start_up_point(
     points = [each for each in drawn if assignment_digest(each) not in taken]
     place = 0
     if len(others):
-        rows = to_unit_cube(bounds, points)
+        rows = modelled.rows(points)
         distances = np.linalg.norm(rows[:, None, :] - others[None, :, :], axis=2).min(axis=1)
         place = int(np.argmax(distances))
     return Suggestion(parameters=points[place], candidate_index=None, phase="startup")

@@ -34,5 +34,7 @@ def _estimator(space: SearchSpace, trials: Sequence[Trial]) -> Estimator:
     return ParzenEstimator(space, trials)
 
 
-TPE_ENGINE: Final = Engine(history=capped_history, estimator=_estimator, draws=_DRAWS)
+TPE_ENGINE: Final = Engine(
+    history=capped_history, estimator=_estimator, draws=_DRAWS, learns_across=True
+)
 """Draws from Optuna's estimator; cheap enough to draw again where a point is known."""
