@@ -41,13 +41,15 @@ def main() -> None:
 
     # Imported only now, so that a parent that dies meanwhile takes this process along.
     from services.worker.adapters.evaluation.conversation import Conversation  # noqa: PLC0415
+    from services.worker.adapters.evaluation.shortcuts import known_answers  # noqa: PLC0415
 
     # A search that tries 10,000 candidates would log 50,000 times that a solver did not converge.
     warnings.simplefilter("ignore")
     conversation = Conversation(answers_out, requests, prefix_bytes=int(sys.argv[3]))
-    conversation.greet()
-    while True:
-        conversation.answer(requests.get())
+    with known_answers():
+        conversation.greet()
+        while True:
+            conversation.answer(requests.get())
 
 
 def _die_with(parent: int) -> None:
