@@ -32,8 +32,8 @@ def status(whole: Orchestration) -> RenderableType:
     facts.add_row("state", _state(whole.state, whole.message, whole.reason))
     facts.add_row("trials", f"{_counts(whole.counts)}, {whole.percentage:.0f} %")
     facts.add_row("time", _time(whole.timings))
-    if stopping := pruning.asked(whole):
-        facts.add_row("pruning", stopping)
+    for place, stopping in enumerate(pruning.asked(whole)):
+        facts.add_row("" if place else "pruning", stopping)
     if limits := _budget(whole):
         facts.add_row("budget", limits)
     if rules := _rules(whole.stopping):

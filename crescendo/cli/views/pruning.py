@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from crescendo.cli import wording
-from crescendo.client.model import Orchestration, PruneDecision, Pruning
+from crescendo.client.model import Orchestration, PruneDecision, Pruning, Stage, TuningRun
 
 _STEPS = {
     "fold": "fold",
@@ -12,19 +14,41 @@ _STEPS = {
 }
 
 
-def asked(whole: Orchestration) -> str:
-    """Says how a search stops trials early, and what that saved; empty where it does not."""
-    runs = [run for stage in whole.stages for run in stage.tuning_runs]
-    rules = [run.pruning for run in runs if run.pruning is not None]
-    if not rules:
-        return ""
-    if rules[-1].step_kind == "boosting_round":
+def asked(whole: Orchestration) -> list[str]:
+    """Says how each stage stops trials early, and what that saved; one line where all do so alike.
+
+    Returns: nothing where no stage does.
+    """
+    pruned = {stage.index: _runs(stage) for stage in whole.stages if _runs(stage)}
+    rules = {index: _rules(runs) for index, runs in pruned.items()}
+    if len(pruned) == len(whole.stages) and len(set(rules.values())) == 1:
+        runs = [run for each in pruned.values() for run in each]
+        return [f"{next(iter(rules.values()))}; {_outcome(runs)}"]
+    return [
+        f"stage {index + 1}: {rules[index]}; {_outcome(runs)}" for index, runs in pruned.items()
+    ]
+
+
+def _runs(stage: Stage) -> list[TuningRun]:
+    return [run for run in stage.tuning_runs if run.pruning is not None]
+
+
+def _rules(runs: Sequence[TuningRun]) -> str:
+    """Says by what rules; of models with steps of their own, which are whose."""
+    models: dict[str, list[str]] = {}
+    for run in runs:
+        if run.pruning is not None:
+            models.setdefault(_rule(run.pruning), []).append(run.model_type)
+    if len(models) == 1:
+        return next(iter(models))
+    return "; ".join(f"{rule}, of {' and '.join(of)}" for rule, of in models.items())
+
+
+def _outcome(runs: Sequence[TuningRun]) -> str:
+    if any(run.pruning is not None and run.pruning.step_kind == "boosting_round" for run in runs):
         # Each model goes on to its last round or is given up: none of its fits is saved whole.
-        outcome = f"{wording.count(sum(run.counts.pruned for run in runs), 'trial')} stopped early"
-    else:
-        outcome = f"{sum(run.fits_saved for run in runs):,} fits saved"
-    # The last stage's is the one that was asked for; those before keep what a refinement rests on.
-    return f"{_rule(rules[-1])}; {outcome}"
+        return f"{wording.count(sum(run.counts.pruned for run in runs), 'trial')} stopped early"
+    return f"{wording.count(sum(run.fits_saved for run in runs), 'fit')} saved"
 
 
 def told(stop: PruneDecision) -> str:

@@ -268,12 +268,44 @@ def test_status_says_how_many_fits_pruning_saved() -> None:
     for stage in whole.stages:
         stage.tuning_runs[0].pruning.rule = "lossless"
         stage.tuning_runs[0].pruning.keep = 3 - stage.index
-        stage.tuning_runs[0].fits_saved = 700
+        stage.tuning_runs[0].fits_saved = 700 >> stage.index
     text = _text(overview.status(decoding.orchestration(whole)))
-    assert "lossless, keeps the best 1; 2,100 fits saved" in text
+    assert "stage 1: lossless, keeps the best 3; 700 fits saved" in text
+    assert "stage 3: lossless, keeps the best 1; 175 fits saved" in text
+    assert text.count("pruning") == 1
     assert "fits saved" not in _text(
         overview.status(decoding.orchestration(messages.progressive_search()))
     )
+
+
+def test_status_says_by_which_rule_each_stage_stops_where_they_differ() -> None:
+    whole = messages.progressive_search()
+    first, _, last = (stage.tuning_runs[0] for stage in whole.stages)
+    first.pruning.CopyFrom(
+        orchestration_pb.Pruning(rule="median", warmup_steps=1, startup_trials=5, max_steps=5)
+    )
+    last.pruning.CopyFrom(orchestration_pb.Pruning(rule="lossless", keep=1))
+    first.fits_saved = 1
+    text = _text(overview.status(decoding.orchestration(whole)), width=200)
+    assert "stage 1: median (after 1 and 5 other trials), may stop the best; 1 fit saved" in text
+    assert "stage 2:" not in text
+    assert "stage 3: lossless, keeps the best 1; 0 fits saved" in text
+
+
+def test_status_says_which_models_of_a_stage_have_steps_of_their_own() -> None:
+    whole = messages.progressive_search()
+    runs = whole.stages[0].tuning_runs
+    runs.add().CopyFrom(runs[0])
+    runs[0].model_type, runs[1].model_type = "xgboost_classifier", "lightgbm_classifier"
+    for run, rounds in zip(runs, (60, 90), strict=True):
+        run.pruning.CopyFrom(
+            orchestration_pb.Pruning(
+                rule="asha", step_kind=objective_pb.STEP_KIND_BOOSTING_ROUND, max_steps=rounds
+            )
+        )
+    text = _text(overview.status(decoding.orchestration(whole)), width=300)
+    assert "of 60 boosting rounds), may stop the best, of xgboost_classifier;" in text
+    assert "of 90 boosting rounds), may stop the best, of lightgbm_classifier;" in text
 
 
 def test_a_pruned_trial_says_why_it_was_stopped() -> None:
