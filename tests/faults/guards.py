@@ -225,7 +225,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         file=f"{_SERVICE}/verdicts.py",
         old="    return score if math.isfinite(score) else None\n",
         new="    return score\n",
-        tests=("test_results.py::test_a_score_that_is_not_finite_fails_the_trial",),
+        tests=("test_result_scores.py::test_a_score_that_is_not_finite_fails_the_trial",),
     ),
     Mutation(
         guard="finite scores: the constraint",

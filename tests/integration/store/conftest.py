@@ -15,6 +15,7 @@ from services.store.settings import StoreSettings
 from testbed.databases import PostgresServer, random_database
 from tests.integration.store.clock import Clock
 from tests.integration.store.scenario import Scenario
+from tests.integration.store.stubs import Stubs, stubs_of
 
 _EMPTIED = (
     "attempt_costs, events, trials, tuning_runs, stages, refinements, orchestrations, sessions,"
@@ -84,6 +85,13 @@ async def store(settings: StoreSettings, database: Database) -> AsyncIterator[Ru
     """A store that serves over gRPC, on the same database."""
     async with running_store(settings) as store:
         yield store
+
+
+@pytest.fixture
+async def stubs(store: RunningStore) -> AsyncIterator[Stubs]:
+    """Stubs of that store's services."""
+    async with stubs_of(store) as stubs:
+        yield stubs
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

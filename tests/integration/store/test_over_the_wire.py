@@ -4,45 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 
-import grpc
-import pytest
-from google.protobuf.struct_pb2 import NULL_VALUE
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from services.common.convert.events import event_from_proto
 from services.common.convert.plans import plan_to_proto
 from services.common.convert.values import assignment_to_proto
 from services.common.rpc.client import open_channel
-from services.common.rpc.status import from_rpc_error
 from services.core.errors import (
-    AlreadyExists,
     CursorOutOfRange,
     InvalidRequest,
     NotFound,
     Unavailable,
     WrongState,
 )
-from services.core.model_catalog import MODEL_TYPES
-from services.core.objective import Task
 from services.store.adapters.postgres.database import Database
-from services.store.app import RunningStore, running_store
+from services.store.app import running_store
 from services.store.settings import StoreSettings
 from tests.integration.store.scenario import Scenario, until
+from tests.integration.store.stubs import SECONDS, Stubs, error_of
 from tuning.v1 import (
-    dataset_pb2,
-    dataset_service_pb2,
-    dataset_service_pb2_grpc,
-    model_service_pb2,
-    model_service_pb2_grpc,
     objective_pb2,
     orchestration_pb2,
     plan_service_pb2,
-    plan_service_pb2_grpc,
     run_service_pb2,
     run_service_pb2_grpc,
     task_messages_pb2,
@@ -51,184 +37,18 @@ from tuning.v1 import (
     trial_service_pb2_grpc,
 )
 
-_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stubs:
-    datasets: Any
-    models: Any
-    runs: Any
-    trials: Any
-    plans: Any
-    health: Any
-
-
-@pytest.fixture
-async def stubs(store: RunningStore) -> AsyncIterator[Stubs]:
-    async with open_channel(store.address) as public, open_channel(store.internal_address) as inner:
-        yield Stubs(
-            datasets=dataset_service_pb2_grpc.DatasetServiceStub(public),
-            models=model_service_pb2_grpc.ModelServiceStub(public),
-            runs=run_service_pb2_grpc.RunServiceStub(public),
-            trials=trial_service_pb2_grpc.TrialServiceStub(inner),
-            plans=plan_service_pb2_grpc.PlanServiceStub(inner),
-            health=health_pb2_grpc.HealthStub(public),
-        )
-
-
-def _upload(content: bytes, *, chunk: int = 7, **header: Any) -> Iterator[Any]:
-    request = dataset_service_pb2.UploadDatasetRequest
-    yield request(
-        header=dataset_service_pb2.UploadHeader(
-            **{"name": "mine", "target_column": "label", **header}
-        )
-    )
-    for start in range(0, len(content), chunk):
-        yield request(chunk=content[start : start + chunk])
-
-
-async def _error(call: Any) -> Any:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
-
 
 async def test_health_follows_the_database(stubs: Stubs) -> None:
-    answer = await stubs.health.Check(health_pb2.HealthCheckRequest(), timeout=_SECONDS)
+    answer = await stubs.health.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
-
-
-async def test_a_file_is_uploaded_listed_used_and_downloaded(stubs: Stubs) -> None:
-    content = b"a,b,label\n" + b"".join(b"%d,%d,%d\n" % (i, i * i, i % 2) for i in range(50))
-    uploaded = await stubs.datasets.UploadDataset(_upload(content), timeout=_SECONDS)
-    dataset = uploaded.dataset
-    assert (dataset.row_count, [each.name for each in dataset.columns]) == (50, ["a", "b"])
-    assert [(each.label, each.count) for each in dataset.classes] == [("0", 25), ("1", 25)]
-    listed = await stubs.datasets.ListDatasets(
-        dataset_service_pb2.ListDatasetsRequest(), timeout=_SECONDS
-    )
-    assert len(listed.datasets) == 6
-    request = trial_service_pb2.DownloadDatasetRequest(dataset_id=dataset.dataset_id)
-    pieces = [each.chunk async for each in stubs.trials.DownloadDataset(request, timeout=_SECONDS)]
-    assert sum(map(len, pieces)) == dataset.size_bytes
-    created = await stubs.models.CreateModelRun(
-        model_service_pb2.CreateModelRunRequest(
-            dataset_id=dataset.dataset_id, model_type="svm_classifier"
-        ),
-        timeout=_SECONDS,
-    )
-    assert created.model_run.experiment == "default"
-    delete = dataset_service_pb2.DeleteDatasetRequest(dataset_id=dataset.dataset_id)
-    error = await _error(stubs.datasets.DeleteDataset(delete, timeout=_SECONDS))
-    assert isinstance(error, WrongState)
-
-
-async def test_uploads_without_header_or_with_two_are_refused(stubs: Stubs) -> None:
-    request = dataset_service_pb2.UploadDatasetRequest
-    parts = list(_upload(b"a,label\n1,2\n"))
-    for bad in ([], parts[1:], [parts[0], parts[0]], [request()]):
-        error = await _error(stubs.datasets.UploadDataset(iter(bad), timeout=_SECONDS))
-        assert isinstance(error, InvalidRequest)
-        assert error.violations[0].field == "header"
-
-
-async def test_a_model_run_is_checked_in_one_answer(stubs: Stubs) -> None:
-    request = model_service_pb2.CreateModelRunRequest(
-        dataset_id="sklearn:wine",
-        model_type="svm_clasifier",
-        preprocessing=[
-            objective_pb2.PreprocessingStep(type="standard_scaler"),
-            objective_pb2.PreprocessingStep(type="nonsense"),
-        ],
-    )
-    error = await _error(stubs.models.CreateModelRun(request, timeout=_SECONDS))
-    assert isinstance(error, InvalidRequest)
-    assert [each.field for each in error.violations] == ["model_type", "preprocessing[1].type"]
-    assert "svm_classifier" in error.violations[0].description
-    request.dataset_id = ""
-    error = await _error(stubs.models.CreateModelRun(request, timeout=_SECONDS))
-    assert isinstance(error, InvalidRequest)
-    assert [each.field for each in error.violations] == [
-        "dataset_id",
-        "model_type",
-        "preprocessing[1].type",
-    ]
-
-
-async def test_model_runs_keep_typed_values_and_repeat_safely(stubs: Stubs) -> None:
-    request = model_service_pb2.CreateModelRunRequest(
-        dataset_id="sklearn:wine",
-        model_type="random_forest_classifier",
-        request_id=str(uuid.uuid4()),
-    )
-    request.fixed_parameters["n_estimators"].number_value = 50
-    request.fixed_parameters["max_depth"].null_value = NULL_VALUE
-    step = request.preprocessing.add(type="standard_scaler", name="scale")
-    step.parameters["with_mean"].bool_value = False
-    checked = type(request)()
-    checked.CopyFrom(request)
-    checked.validate_only = True
-    # The id is looked up first, and only checking takes none.
-    preview = await stubs.models.CreateModelRun(checked, timeout=_SECONDS)
-    assert preview.model_run.model_run_id == ""
-    first = await stubs.models.CreateModelRun(request, timeout=_SECONDS)
-    again = await stubs.models.CreateModelRun(request, timeout=_SECONDS)
-    assert first == again
-    model_run = first.model_run
-    assert model_run.fixed_parameters["n_estimators"].number_value == 50
-    assert model_run.fixed_parameters["max_depth"].WhichOneof("kind") == "null_value"
-    assert model_run.preprocessing[0].name == "scale"
-    request.model_type = "extra_trees_classifier"
-    error = await _error(stubs.models.CreateModelRun(request, timeout=_SECONDS))
-    assert isinstance(error, AlreadyExists)
-    listed = await stubs.models.ListModelRuns(
-        model_service_pb2.ListModelRunsRequest(), timeout=_SECONDS
-    )
-    assert [each.model_run_id for each in listed.model_runs] == [model_run.model_run_id]
-
-
-async def test_model_types_are_listed_with_their_grids_and_preset_spaces(stubs: Stubs) -> None:
-    request = model_service_pb2.ListModelTypesRequest(task=dataset_pb2.TASK_REGRESSION)
-    listed = (await stubs.models.ListModelTypes(request, timeout=_SECONDS)).model_types
-    names = [each.model_type for each in listed]
-    assert names == sorted(
-        each.name for each in MODEL_TYPES.values() if each.task is Task.REGRESSION
-    )
-    (xgboost,) = [each for each in listed if each.model_type == "xgboost_regressor"]
-    assert (xgboost.library, xgboost.task) == ("xgboost", dataset_pb2.TASK_REGRESSION)
-    grid = {each.name: each for each in xgboost.default_grid.parameters}
-    assert [each.int_value for each in grid["max_depth"].grid.values] == [4, 6, 8]
-    assert [each.space_type for each in xgboost.preset_spaces] == [1, 2, 3]
-    widths = [
-        next(each for each in preset.space.parameters if each.name == "learning_rate").float_range
-        for preset in xgboost.preset_spaces
-    ]
-    assert [(each.low, each.high, each.log) for each in widths] == [
-        (0.05, 0.15, True),
-        (0.01, 0.2, True),
-        (0.001, 0.3, True),
-    ]
-    everything = await stubs.models.ListModelTypes(
-        model_service_pb2.ListModelTypesRequest(), timeout=_SECONDS
-    )
-    assert len(everything.model_types) == len(MODEL_TYPES)
-
-
-async def test_text_with_nul_is_refused(stubs: Stubs) -> None:
-    request = model_service_pb2.CreateModelRunRequest(
-        experiment="a\x00b", dataset_id="sklearn:wine", model_type="svm_classifier"
-    )
-    error = await _error(stubs.models.CreateModelRun(request, timeout=_SECONDS))
-    assert isinstance(error, InvalidRequest)
 
 
 async def _create(stubs: Stubs, scenario: Scenario, **options: Any) -> Any:
     plan = await scenario.plan(**options)
     request = plan_to_proto(plan, scenario.key(), b"spec")
-    created = await stubs.plans.CreateOrchestration(request, timeout=_SECONDS)
+    created = await stubs.plans.CreateOrchestration(request, timeout=SECONDS)
     found = await stubs.plans.FindRequest(
-        plan_service_pb2.FindRequestRequest(key=request.key), timeout=_SECONDS
+        plan_service_pb2.FindRequestRequest(key=request.key), timeout=SECONDS
     )
     assert found.orchestration.orchestration_id == created.orchestration.orchestration_id
     return created.orchestration
@@ -240,11 +60,11 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
     run_id = orchestration.stages[0].tuning_runs[0].tuning_run_id
     watch = stubs.runs.WatchOrchestration(
         run_service_pb2.WatchOrchestrationRequest(orchestration_id=identifier, after_sequence=0),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     plans, trials = stubs.plans, stubs.trials
     acquired = await plans.AcquireSearchers(
-        plan_service_pb2.AcquireSearchersRequest(coordinator_id="c", max_new=5), timeout=_SECONDS
+        plan_service_pb2.AcquireSearchersRequest(coordinator_id="c", max_new=5), timeout=SECONDS
     )
     (lease,) = acquired.leases
     assert (lease.tuning_run_id, acquired.lease.seconds) == (run_id, 10)
@@ -263,26 +83,26 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
                 for index in range(6)
             ],
         ),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     assert (created.created, created.remaining) == (6, 0)
     session = await trials.RegisterSession(
-        trial_service_pb2.RegisterSessionRequest(worker_name="w", slots=6), timeout=_SECONDS
+        trial_service_pb2.RegisterSessionRequest(worker_name="w", slots=6), timeout=SECONDS
     )
     assert (session.lease.seconds, session.beat_interval.seconds) == (35, 10)
     spec = await trials.GetEvaluationSpec(
-        trial_service_pb2.GetEvaluationSpecRequest(tuning_run_id=run_id), timeout=_SECONDS
+        trial_service_pb2.GetEvaluationSpecRequest(tuning_run_id=run_id), timeout=SECONDS
     )
     assert list(spec.spec.metrics) == ["accuracy"]
     handed_out = await plans.HandOutTrials(
-        plan_service_pb2.HandOutTrialsRequest(coordinator_id="c"), timeout=_SECONDS
+        plan_service_pb2.HandOutTrialsRequest(coordinator_id="c"), timeout=SECONDS
     )
     assert [each.batch.version for each in handed_out.hand_outs] == [1] * 6
     recalled = await plans.RecallTrials(
         plan_service_pb2.RecallTrialsRequest(
             batches=[each.batch for each in handed_out.hand_outs[3:]]
         ),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     assert recalled.recalled == 3
     claimed = await trials.ClaimTrials(
@@ -293,7 +113,7 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
             tuning_run_id=run_id,
             trials=[task_messages_pb2.TrialReference(number=number) for number in range(6)],
         ),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     assert [each.parameters.values["C"].float_value for each in claimed.trials] == [
         0.0,
@@ -312,7 +132,7 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
             session_id=session.session_id,
             folds=[trial_service_pb2.FoldReport(trial=keys[0], split=0, score=0.25)],
         ),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     assert not reported.orders
     told = await trials.ReportSteps(
@@ -334,14 +154,14 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
                 ),
             ],
         ),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     assert [each.trial.attempt for each in told.orders] == [3]
     assert not told.stopped
     assert not told.thresholds
     await trials.ReturnTrials(
         trial_service_pb2.ReturnTrialsRequest(session_id=session.session_id, trials=keys[5:]),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     finished = await trials.FinishTrials(
         trial_service_pb2.FinishTrialsRequest(
@@ -360,14 +180,14 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
                 for key in keys
             ],
         ),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     # The one handed back has another attempt now; its success comes late and still counts.
     assert [each.outcome for each in finished.answers] == [
         trial_service_pb2.FINISH_OUTCOME_DONE
     ] * 6
     status = await stubs.runs.GetOrchestration(
-        run_service_pb2.GetOrchestrationRequest(orchestration_id=identifier), timeout=_SECONDS
+        run_service_pb2.GetOrchestrationRequest(orchestration_id=identifier), timeout=SECONDS
     )
     closed = await plans.CloseTuningRun(
         plan_service_pb2.CloseTuningRunRequest(
@@ -377,7 +197,7 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
             state=orchestration_pb2.LIFECYCLE_STATE_COMPLETED,
             reason="SPACE_EXHAUSTED",
         ),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     assert closed.orchestration.state == orchestration_pb2.LIFECYCLE_STATE_COMPLETED
     events = [
@@ -391,7 +211,7 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
     )
     assert {each.orchestration_id for each in events} == {identifier}
     best = await stubs.runs.GetBestModel(
-        run_service_pb2.GetBestModelRequest(orchestration_id=identifier), timeout=_SECONDS
+        run_service_pb2.GetBestModelRequest(orchestration_id=identifier), timeout=SECONDS
     )
     assert (best.best.trial_number, best.complete) == (5, True)
     assert list(best.trial.metrics[0].split_scores) == [0.5, 0.3]
@@ -402,7 +222,7 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
             order_by=run_service_pb2.TRIAL_ORDER_SCORE,
             page_size=2,
         ),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     assert [each.number for each in listed.trials] == [5, 4]
     assert listed.next_page_token
@@ -410,14 +230,14 @@ async def test_one_search_from_plan_to_best_model(stubs: Stubs, scenario: Scenar
         run_service_pb2.CompareTrialsRequest(
             orchestration_id=identifier, first_number=5, second_number=0
         ),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     assert list(compared.comparison.differences) == [0.5, 0.0]
     # These workers did not say how many rows they split.
     assert not compared.comparison.HasField("p_value")
     await plans.ReleaseSearchers(
         plan_service_pb2.ReleaseSearchersRequest(coordinator_id="c", tuning_run_ids=[run_id]),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     await scenario.check(identifier)
 
@@ -429,25 +249,25 @@ async def test_wrong_ids_states_and_cursors_have_their_codes(
     identifier = orchestration.orchestration_id
     runs = stubs.runs
     missing = run_service_pb2.GetOrchestrationRequest(orchestration_id="x")
-    assert isinstance(await _error(runs.GetOrchestration(missing, timeout=_SECONDS)), NotFound)
+    assert isinstance(await error_of(runs.GetOrchestration(missing, timeout=SECONDS)), NotFound)
     best = run_service_pb2.GetBestModelRequest(orchestration_id=identifier)
-    assert isinstance(await _error(runs.GetBestModel(best, timeout=_SECONDS)), WrongState)
+    assert isinstance(await error_of(runs.GetBestModel(best, timeout=SECONDS)), WrongState)
     listing = run_service_pb2.ListOrchestrationsRequest(page_token="nonsense")
     assert isinstance(
-        await _error(runs.ListOrchestrations(listing, timeout=_SECONDS)), InvalidRequest
+        await error_of(runs.ListOrchestrations(listing, timeout=SECONDS)), InvalidRequest
     )
     states = run_service_pb2.ListTrialsRequest(
         orchestration_id=identifier, states=[trial_pb2.TRIAL_STATE_UNSPECIFIED]
     )
-    error = await _error(runs.ListTrials(states, timeout=_SECONDS))
+    error = await error_of(runs.ListTrials(states, timeout=SECONDS))
     assert error.violations[0].field == "states[0]"
     watch = runs.WatchOrchestration(
         run_service_pb2.WatchOrchestrationRequest(
             orchestration_id=identifier, after_sequence=10_000
         ),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
-    error = await _error(watch.read())
+    error = await error_of(watch.read())
     assert isinstance(error, CursorOutOfRange)
     assert error.metadata["last_sequence"] == str(orchestration.last_sequence)
 
@@ -457,7 +277,7 @@ async def test_a_session_stream_brings_orders_and_breaking_it_shortens_the_lease
 ) -> None:
     orchestration, _, session = await scenario.started(count=1)
     listening = stubs.trials.ListenSession(
-        trial_service_pb2.ListenSessionRequest(session_id=session), timeout=_SECONDS
+        trial_service_pb2.ListenSessionRequest(session_id=session), timeout=SECONDS
     )
     assert not (await listening.read()).orders
     await stubs.plans.ChangeOrchestration(
@@ -465,7 +285,7 @@ async def test_a_session_stream_brings_orders_and_breaking_it_shortens_the_lease
             orchestration_id=orchestration.orchestration_id,
             change=plan_service_pb2.ORCHESTRATION_CHANGE_CANCEL,
         ),
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     async with asyncio.timeout(60):
         (order,) = (await listening.read()).orders
@@ -484,12 +304,12 @@ async def test_a_session_stream_brings_orders_and_breaking_it_shortens_the_lease
 
     await until(lease_is_short)
     beat = trial_service_pb2.HeartbeatRequest(session_id=session)
-    await stubs.trials.Heartbeat(beat, timeout=_SECONDS)
+    await stubs.trials.Heartbeat(beat, timeout=SECONDS)
     assert not await lease_is_short()
     await stubs.trials.CloseSession(
-        trial_service_pb2.CloseSessionRequest(session_id=session), timeout=_SECONDS
+        trial_service_pb2.CloseSessionRequest(session_id=session), timeout=SECONDS
     )
-    error = await _error(stubs.trials.Heartbeat(beat, timeout=_SECONDS))
+    error = await error_of(stubs.trials.Heartbeat(beat, timeout=SECONDS))
     assert (type(error), error.reason) == (WrongState, "SESSION_ENDED")
 
 
@@ -515,7 +335,7 @@ async def test_a_store_that_stops_ends_its_streams_and_keeps_sessions(
             await watch.read()
         # The store has drained: both streams have ended, with a reason to come back.
         for stream in (listening, watch):
-            error = await _error(stream.read())
+            error = await error_of(stream.read())
             assert (type(error), error.reason) == (Unavailable, "DRAINING")
     async with database.reading() as connection:
         left = await connection.fetchval(
