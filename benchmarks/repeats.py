@@ -49,4 +49,5 @@ def in_turn(
         order = list(contenders)
         for name in order if turn % 2 == 0 else reversed(order):
             values[name].append(contenders[name]())
+            print(f"  {name}: {values[name][-1]:.4g}", flush=True)
     return {name: Figures(tuple(found)) for name, found in values.items()}

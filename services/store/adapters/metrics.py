@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -80,16 +81,26 @@ def observe_call(method: str, code: str, seconds: float) -> None:
 
 def count_committed(payloads: Iterable[Payload]) -> None:
     """Counts events, and what they say of trials, once they are committed."""
+    # Added up first: a batch is of a few kinds, and a label costs more than the rest of its event.
+    kinds: Tally[str] = Tally()
+    outcomes: Tally[str] = Tally()
+    causes: Tally[str] = Tally()
     for payload in payloads:
-        EVENTS.labels(kind=type(payload).__name__).inc()
+        kinds[type(payload).__name__] += 1
         match payload:
             case TrialFinished():
                 outcome = payload.failure.kind if payload.failure is not None else payload.state
-                TRIALS.labels(outcome=outcome.value).inc()
+                outcomes[outcome.value] += 1
             case TrialRequeued():
-                REQUEUED.labels(cause=payload.cause.value).inc()
+                causes[payload.cause.value] += 1
             case _:
                 pass
+    for kind, count in kinds.items():
+        EVENTS.labels(kind=kind).inc(count)
+    for value, count in outcomes.items():
+        TRIALS.labels(outcome=value).inc(count)
+    for cause, count in causes.items():
+        REQUEUED.labels(cause=cause).inc(count)
 
 
 def measure_pool(name: str, pool: Any) -> None:

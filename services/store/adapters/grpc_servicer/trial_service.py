@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -283,8 +284,8 @@ class TrialServicer(trial_service_pb2_grpc.TrialServiceServicer):
                 for place, each in enumerate(request.results)
             ],
         )
-        for outcome in finished.outcomes:
-            metrics.RESULTS.labels(answer=outcome.value).inc()
+        for outcome, count in Counter(finished.outcomes).items():
+            metrics.RESULTS.labels(answer=outcome.value).inc(count)
         return pb.FinishTrialsResponse(
             answers=[
                 pb.FinishAnswer(trial=each.trial, outcome=_OUTCOMES[outcome])
