@@ -6,8 +6,8 @@ whether the call was executed is then unknown, so writes are made to be repeated
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.core.dataset_roles import NO_ROLES, DatasetRoles
@@ -39,6 +39,8 @@ class Dataset:
 
     Attributes:
         class_counts: rows per class label, in the order of the labels; empty for a regression.
+        class_spans: label → place of its first and last row, from 0, in the order of the time column where
+            there is one; empty for a dataset stored before they were.
         group_count: groups of the group column; 0 without one.
         fold_count: tested folds of the fold column; 0 without one.
     """
@@ -49,6 +51,7 @@ class Dataset:
     class_counts: tuple[tuple[str, int], ...]
     content_hash: str
     roles: DatasetRoles = NO_ROLES
+    class_spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     group_count: int = 0
     fold_count: int = 0
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final
 
+from services.core.class_order import untrained_notice
 from services.core.naming import unknown_name
 from services.core.splitting import (
     DEFAULT_REPEATS,
@@ -65,12 +66,17 @@ class RowFacts:
 
     Attributes:
         class_counts: rows per class; empty for a regression.
+        class_spans: label → place of the class's first and last row, in the order of the time column where
+            there is one, else of the file; empty where they are not known.
+        in_time: whether there is a time column.
         group_count: groups of the dataset's group column; 0 without one.
         fold_count: tested folds of the dataset's fold column; 0 without one.
     """
 
     count: int
     class_counts: tuple[int, ...] = ()
+    class_spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    in_time: bool = False
     group_count: int = 0
     fold_count: int = 0
 
@@ -119,7 +125,11 @@ def check_splitter(splitter: Splitter, rows: RowFacts) -> SplitterCheck:
                 else "type": f"gives {count:,} splits in all, above the limit of {_MAX_SPLITS:,}"
             }
         )
-    return SplitterCheck(problems={}, notice=folds.notice, split_count=count)
+    notice = folds.notice
+    # By time are sorted only those that keep its order; others take the rows as they stand.
+    if kind.ordered or not rows.in_time:
+        notice = notice or untrained_notice(splitter, rows.count, rows.class_spans)
+    return SplitterCheck(problems={}, notice=notice, split_count=count)
 
 
 def _missing_column(splitter: Splitter, kind: SplitterType, rows: RowFacts) -> str | None:

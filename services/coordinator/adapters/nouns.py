@@ -57,6 +57,11 @@ def dataset_from_proto(message: dataset_pb2.Dataset) -> Dataset:
         class_counts=tuple((each.label, each.count) for each in message.classes),
         content_hash=message.content_hash,
         roles=DatasetRoles(**{key.name: value for key, value in message.roles.ListFields()}),
+        class_spans={
+            each.label: (each.first_row, each.last_row)
+            for each in message.classes
+            if each.HasField("first_row")
+        },
         group_count=message.group_count,
         fold_count=message.fold_count,
     )

@@ -59,6 +59,8 @@ def check_splits(
     rows = RowFacts(
         count=dataset.row_count,
         class_counts=counts,
+        class_spans=dataset.class_spans,
+        in_time=bool(dataset.roles.time_column),
         group_count=dataset.group_count,
         fold_count=dataset.fold_count,
     )

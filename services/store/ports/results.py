@@ -37,6 +37,8 @@ class DatasetSummary:
         content_hash: SHA-256 of the stored bytes, hex.
         group_count: groups of the group column; 0 without one.
         fold_count: folds of the fold column that are tested; 0 without one.
+        class_spans: places of the first and last row of each of the classes, from 0, in the order of the
+            time column where there is one; empty where they are not known.
     """
 
     task: Task
@@ -49,6 +51,7 @@ class DatasetSummary:
     roles: DatasetRoles = NO_ROLES
     group_count: int = 0
     fold_count: int = 0
+    class_spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,10 @@ CREATE TABLE crescendo.datasets (
     fold_column    text        NOT NULL DEFAULT '',
     positive_label text        NOT NULL DEFAULT '',
     group_count    bigint      NOT NULL DEFAULT 0,
-    fold_count     bigint      NOT NULL DEFAULT 0
+    fold_count     bigint      NOT NULL DEFAULT 0,
+    -- Places from 0, by time where there is a time column; empty where they are not known.
+    class_first_rows bigint[]  NOT NULL DEFAULT '{}',
+    class_last_rows  bigint[]  NOT NULL DEFAULT '{}'
 );
 CREATE INDEX datasets_listed ON crescendo.datasets (tenant, built_in DESC, created_at DESC, dataset_id);
 

@@ -42,6 +42,7 @@ async def test_a_file_is_uploaded_listed_used_and_downloaded(stubs: Stubs) -> No
     dataset = uploaded.dataset
     assert (dataset.row_count, [each.name for each in dataset.columns]) == (50, ["a", "b"])
     assert [(each.label, each.count) for each in dataset.classes] == [("0", 25), ("1", 25)]
+    assert [(each.first_row, each.last_row) for each in dataset.classes] == [(0, 48), (1, 49)]
     listed = await stubs.datasets.ListDatasets(
         dataset_service_pb2.ListDatasetsRequest(), timeout=SECONDS
     )

@@ -37,6 +37,9 @@ async def test_columns_with_a_role_are_no_features(cases: UseCases, tmp_path: Pa
     assert [each.name for each in summary.columns] == ["age"]
     assert summary.roles == ROLES
     assert (summary.group_count, summary.fold_count) == (2, 2)
+    # By day: no, yes, yes, no.
+    assert summary.classes == (("no", 2), ("yes", 2))
+    assert summary.class_spans == ((0, 3), (1, 2))
     table = await table_of(cases, dataset.dataset_id)
     # Behind the target: a worker that knows no roles refuses such a file.
     assert table.schema.names == ["age", "ill", "site", "day", "w", "part"]

@@ -29,6 +29,7 @@ DATASETS = {
         task=Task.CLASSIFICATION,
         row_count=ROWS,
         class_counts=(("a", 50), ("b", 50), ("c", 50)),
+        class_spans={"a": (0, 49), "b": (50, 99), "c": (100, 149)},
         content_hash="1" * 64,
     ),
     "rare": Dataset(

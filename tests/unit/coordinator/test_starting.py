@@ -380,25 +380,3 @@ async def test_the_result_is_selected_as_asked(
         rule=ONE_STANDARD_ERROR, simpler=(Simpler(parameter="C", prefer=Preference.LOWER),)
     )
     assert [each.selection for each in store.created] == [wanted, wanted, BY_SCORE]
-
-
-async def test_a_model_that_is_stopped_by_its_test_fold_is_told_of(
-    starting: Starting, store: MemoryRequestStore
-) -> None:
-    request = TuningRequest(model_run_id="flattered", param_grid={"early_stopping_rounds": [5.0]})
-    await starting.tuning(request, PLAIN)
-    [notice] = store.created[0].notices
-    assert notice.startswith("OPTIMISTIC: xgboost_classifier stops boosting by the rows")
-
-
-async def test_a_model_that_takes_no_weights_is_told_of(
-    starting: Starting, store: MemoryRequestStore
-) -> None:
-    request = ComparisonRequest(
-        model_run_ids=("visits-svm", "visits-neighbors"), weighted_scoring=True
-    )
-    await starting.comparison(request, PLAIN)
-    [notice] = store.created[0].notices
-    assert notice.startswith("WEIGHTS_NOT_TAKEN: k_neighbors_classifier takes no weights")
-    runs = store.created[0].stages[0].tuning_runs
-    assert all(each.evaluation.weighted_scoring for each in runs)

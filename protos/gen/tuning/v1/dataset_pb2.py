@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tuning/v1/dataset.proto\x12\ttuning.v1\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x15\n\rmissing_count\x18\x03 \x01(\x03\"*\n\nClassCount\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"}\n\x0c\x44\x61tasetRoles\x12\x14\n\x0cgroup_column\x18\x01 \x01(\t\x12\x13\n\x0btime_column\x18\x02 \x01(\t\x12\x15\n\rweight_column\x18\x03 \x01(\t\x12\x13\n\x0b\x66old_column\x18\x04 \x01(\t\x12\x16\n\x0epositive_label\x18\x05 \x01(\t\"\xfd\x02\n\x07\x44\x61taset\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1d\n\x04task\x18\x03 \x01(\x0e\x32\x0f.tuning.v1.Task\x12\x15\n\rtarget_column\x18\x04 \x01(\t\x12\x11\n\trow_count\x18\x05 \x01(\x03\x12\"\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x11.tuning.v1.Column\x12&\n\x07\x63lasses\x18\x07 \x03(\x0b\x32\x15.tuning.v1.ClassCount\x12\x14\n\x0c\x63ontent_hash\x18\x08 \x01(\t\x12\x12\n\nsize_bytes\x18\t \x01(\x03\x12\x10\n\x08\x62uilt_in\x18\n \x01(\x08\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05roles\x18\x0c \x01(\x0b\x32\x17.tuning.v1.DatasetRoles\x12\x13\n\x0bgroup_count\x18\r \x01(\x03\x12\x12\n\nfold_count\x18\x0e \x01(\x03*J\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_CLASSIFICATION\x10\x01\x12\x13\n\x0fTASK_REGRESSION\x10\x02*c\n\rDatasetFormat\x12\x1e\n\x1a\x44\x41TASET_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x41TASET_FORMAT_CSV\x10\x01\x12\x1a\n\x16\x44\x41TASET_FORMAT_PARQUET\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tuning/v1/dataset.proto\x12\ttuning.v1\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x15\n\rmissing_count\x18\x03 \x01(\x03\"t\n\nClassCount\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x16\n\tfirst_row\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08last_row\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\x0c\n\n_first_rowB\x0b\n\t_last_row\"}\n\x0c\x44\x61tasetRoles\x12\x14\n\x0cgroup_column\x18\x01 \x01(\t\x12\x13\n\x0btime_column\x18\x02 \x01(\t\x12\x15\n\rweight_column\x18\x03 \x01(\t\x12\x13\n\x0b\x66old_column\x18\x04 \x01(\t\x12\x16\n\x0epositive_label\x18\x05 \x01(\t\"\xfd\x02\n\x07\x44\x61taset\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1d\n\x04task\x18\x03 \x01(\x0e\x32\x0f.tuning.v1.Task\x12\x15\n\rtarget_column\x18\x04 \x01(\t\x12\x11\n\trow_count\x18\x05 \x01(\x03\x12\"\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x11.tuning.v1.Column\x12&\n\x07\x63lasses\x18\x07 \x03(\x0b\x32\x15.tuning.v1.ClassCount\x12\x14\n\x0c\x63ontent_hash\x18\x08 \x01(\t\x12\x12\n\nsize_bytes\x18\t \x01(\x03\x12\x10\n\x08\x62uilt_in\x18\n \x01(\x08\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05roles\x18\x0c \x01(\x0b\x32\x17.tuning.v1.DatasetRoles\x12\x13\n\x0bgroup_count\x18\r \x01(\x03\x12\x12\n\nfold_count\x18\x0e \x01(\x03*J\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_CLASSIFICATION\x10\x01\x12\x13\n\x0fTASK_REGRESSION\x10\x02*c\n\rDatasetFormat\x12\x1e\n\x1a\x44\x41TASET_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x41TASET_FORMAT_CSV\x10\x01\x12\x1a\n\x16\x44\x41TASET_FORMAT_PARQUET\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tuning.v1.dataset_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASK']._serialized_start=687
-  _globals['_TASK']._serialized_end=761
-  _globals['_DATASETFORMAT']._serialized_start=763
-  _globals['_DATASETFORMAT']._serialized_end=862
+  _globals['_TASK']._serialized_start=761
+  _globals['_TASK']._serialized_end=835
+  _globals['_DATASETFORMAT']._serialized_start=837
+  _globals['_DATASETFORMAT']._serialized_end=936
   _globals['_COLUMN']._serialized_start=71
   _globals['_COLUMN']._serialized_end=130
   _globals['_CLASSCOUNT']._serialized_start=132
-  _globals['_CLASSCOUNT']._serialized_end=174
-  _globals['_DATASETROLES']._serialized_start=176
-  _globals['_DATASETROLES']._serialized_end=301
-  _globals['_DATASET']._serialized_start=304
-  _globals['_DATASET']._serialized_end=685
+  _globals['_CLASSCOUNT']._serialized_end=248
+  _globals['_DATASETROLES']._serialized_start=250
+  _globals['_DATASETROLES']._serialized_end=375
+  _globals['_DATASET']._serialized_start=378
+  _globals['_DATASET']._serialized_end=759
 # @@protoc_insertion_point(module_scope)

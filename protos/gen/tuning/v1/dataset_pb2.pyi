@@ -106,21 +106,36 @@ class ClassCount(_message.Message):
 
     LABEL_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_ROW_FIELD_NUMBER: _builtins.int
+    LAST_ROW_FIELD_NUMBER: _builtins.int
     label: _builtins.str
     """Is the class label as text."""
     count: _builtins.int
     """Counts its rows."""
+    first_row: _builtins.int
+    """Is the place of its first row, from 0, in the order of the time column where there is one, else of the file; absent for a dataset stored before places were."""
+    last_row: _builtins.int
+    """Is the place of its last row."""
     def __init__(
         self,
         *,
         label: _builtins.str = ...,
         count: _builtins.int = ...,
+        first_row: _builtins.int | None = ...,
+        last_row: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_row", b"_first_row", "_last_row", b"_last_row", "first_row", b"first_row", "last_row", b"last_row"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "label", b"label"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_row", b"_first_row", "_last_row", b"_last_row", "count", b"count", "first_row", b"first_row", "label", b"label", "last_row", b"last_row"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__first_row: _TypeAlias = _typing.Literal["first_row"]  # noqa: Y015
+    _WhichOneofArgType__first_row: _TypeAlias = _typing.Literal["_first_row", b"_first_row"]  # noqa: Y015
+    _WhichOneofReturnType__last_row: _TypeAlias = _typing.Literal["last_row"]  # noqa: Y015
+    _WhichOneofArgType__last_row: _TypeAlias = _typing.Literal["_last_row", b"_last_row"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_row) -> _WhichOneofReturnType__first_row | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_row) -> _WhichOneofReturnType__last_row | None: ...
 
 Global___ClassCount: _TypeAlias = ClassCount  # noqa: Y015
 

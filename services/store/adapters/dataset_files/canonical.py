@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -78,6 +79,11 @@ def written(
                 roles=roles,
                 group_count=role_columns.group_count,
                 fold_count=role_columns.fold_count,
+                class_spans=(
+                    _spans(target, role_columns.arrays.get("time"))
+                    if task is Task.CLASSIFICATION
+                    else ()
+                ),
             ),
         )
 
@@ -126,6 +132,18 @@ def _classes(target: Any) -> tuple[tuple[str, int], ...]:
     counted = pc.value_counts(target)
     pairs = [(each["values"].as_py(), each["counts"].as_py()) for each in counted]
     return tuple((str(label), count) for label, count in sorted(pairs))
+
+
+def _spans(target: Any, time: Any | None) -> tuple[tuple[int, int], ...]:
+    """Finds the first and last row of each class, in the order of `_classes`, as a split by time sorts them."""
+    labels = sorted(pc.unique(target).to_pylist())
+    codes = pc.index_in(target, value_set=pa.array(labels, type=target.type)).to_numpy()
+    if time is not None:
+        codes = codes[np.argsort(time.to_numpy(), kind="stable")]
+    _, first = np.unique(codes, return_index=True)
+    _, behind = np.unique(codes[::-1], return_index=True)
+    last = len(codes) - 1 - behind
+    return tuple(zip(first.tolist(), last.tolist(), strict=True))
 
 
 def _hash_of(path: Path) -> str:

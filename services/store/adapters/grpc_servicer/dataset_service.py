@@ -15,7 +15,7 @@ from services.core.errors import DeadlinePassed, FieldViolation, InvalidRequest
 from services.core.objective import Task
 from services.core.violations import Violations
 from services.store.adapters.grpc_servicer.requests import TENANT, optional
-from services.store.ports.results import Dataset, DatasetFormat
+from services.store.ports.results import Dataset, DatasetFormat, DatasetSummary
 from services.store.service.datasets import Datasets, Upload
 from tuning.v1 import dataset_pb2, dataset_service_pb2_grpc
 from tuning.v1 import dataset_service_pb2 as pb
@@ -142,9 +142,7 @@ def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
             dataset_pb2.Column(name=each.name, type=each.type, missing_count=each.missing_count)
             for each in summary.columns
         ],
-        classes=[
-            dataset_pb2.ClassCount(label=label, count=count) for label, count in summary.classes
-        ],
+        classes=_classes_to_proto(summary),
         content_hash=summary.content_hash,
         size_bytes=summary.size_bytes,
         built_in=dataset.built_in,
@@ -155,6 +153,13 @@ def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
         group_count=summary.group_count,
         fold_count=summary.fold_count,
     )
+
+
+def _classes_to_proto(summary: DatasetSummary) -> list[dataset_pb2.ClassCount]:
+    classes = [dataset_pb2.ClassCount(label=label, count=count) for label, count in summary.classes]
+    for each, (first, last) in zip(classes, summary.class_spans, strict=False):
+        each.first_row, each.last_row = first, last
+    return classes
 
 
 def _upload_of(header: pb.UploadHeader, found: Violations) -> Upload:

@@ -171,6 +171,8 @@ def _columns(
         *(getattr(summary.roles, name) for name in _ROLES),
         summary.group_count,
         summary.fold_count,
+        [first for first, _ in summary.class_spans],
+        [last for _, last in summary.class_spans],
     )
 
 
@@ -194,6 +196,7 @@ def _dataset_of(row: Any) -> Dataset:
             roles=DatasetRoles(**{name: row[name] for name in _ROLES}),
             group_count=row["group_count"],
             fold_count=row["fold_count"],
+            class_spans=tuple(zip(row["class_first_rows"], row["class_last_rows"], strict=True)),
         ),
         built_in=row["built_in"],
         created_at=row["created_at"],

@@ -3,14 +3,16 @@
 -- name: dataset
 SELECT dataset_id, name, task, target_column, row_count, column_names, column_types,
     missing_counts, class_labels, class_counts, content_hash, size_bytes, built_in, created_at,
-    group_column, time_column, weight_column, fold_column, positive_label, group_count, fold_count
+    group_column, time_column, weight_column, fold_column, positive_label, group_count, fold_count,
+    class_first_rows, class_last_rows
 FROM crescendo.datasets
 WHERE dataset_id = $1;
 
 -- name: datasets
 SELECT dataset_id, name, task, target_column, row_count, column_names, column_types,
     missing_counts, class_labels, class_counts, content_hash, size_bytes, built_in, created_at,
-    group_column, time_column, weight_column, fold_column, positive_label, group_count, fold_count
+    group_column, time_column, weight_column, fold_column, positive_label, group_count, fold_count,
+    class_first_rows, class_last_rows
 FROM crescendo.datasets
 WHERE tenant = $1
     AND ($2::boolean IS NULL
@@ -24,10 +26,12 @@ LIMIT $5;
 INSERT INTO crescendo.datasets (
     dataset_id, tenant, name, task, target_column, row_count, column_names, column_types,
     missing_counts, class_labels, class_counts, content_hash, size_bytes, built_in,
-    group_column, time_column, weight_column, fold_column, positive_label, group_count, fold_count
+    group_column, time_column, weight_column, fold_column, positive_label, group_count, fold_count,
+    class_first_rows, class_last_rows
 )
 VALUES (
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+    $22, $23
 )
 -- Two replicas may make the same built-in: the first one to commit has it.
 ON CONFLICT (dataset_id) DO NOTHING
