@@ -85,7 +85,8 @@ def print_result(console: Console, client: Crescendo, orchestration_id: str) -> 
         console.print(overview.status(whole))
     elif stopped := pruning.asked(whole):
         console.print()
-        console.print(f"Pruning: {stopped}.")
+        for each in stopped:
+            console.print(f"Pruning: {each}.")
 
 
 def print_way_back(console: Console, orchestration_id: str) -> None:

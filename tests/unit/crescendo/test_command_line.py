@@ -91,7 +91,9 @@ def test_the_end_of_a_pruned_search_says_how_many_fits_were_saved(
     run.pruning.rule = "lossless"
     run.fits_saved = 1300
     assert _run("watch", messages.ID) == 0
-    assert "1,300 fits saved" in capsys.readouterr().out
+    assert "Pruning: stage 1: lossless, keeps the best 1; 1,300 fits saved." in (
+        capsys.readouterr().out
+    )
 
 
 def test_watch_of_one_that_fails_exits_with_1(
