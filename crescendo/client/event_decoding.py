@@ -136,4 +136,5 @@ def _finished(message: event_pb.TrialFinished) -> TrialFinished:
         tuning_run_id=message.tuning_run_id,
         duration_seconds=message.duration_seconds,
         train_scores=tuple(message.train_scores),
+        copied_from=message.copied_from if message.HasField("copied_from") else None,
     )

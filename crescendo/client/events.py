@@ -91,7 +91,10 @@ class TrialRequeued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialFinished:
-    """A trial ended; `train_scores` are empty unless the search returns them."""
+    """A trial ended; `train_scores` are empty unless the search returns them.
+
+    `copied_from` is the number of the trial whose result it has, when it was not run itself.
+    """
 
     number: int
     attempt: int
@@ -102,6 +105,7 @@ class TrialFinished:
     tuning_run_id: str
     duration_seconds: float
     train_scores: tuple[float, ...] = ()
+    copied_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -233,7 +233,8 @@ class Progress:
             run.best_score is None or finished.score > run.best_score
         ):
             run.best_score = finished.score
-        if when is not None and finished.state != "cancelled":
+        ran = finished.state != "cancelled" and finished.copied_from is None
+        if when is not None and ran:
             self._finishes.append(when)
 
     def _run(self, tuning_run_id: str) -> RunProgress | None:

@@ -172,11 +172,15 @@ class Limit(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetUse:
-    """What was used up: seconds RUNNING, the cost of ended attempts, what is held for running ones."""
+    """What was used up: seconds RUNNING, the cost of ended attempts, what is held for running ones.
+
+    `copied_trials` used nothing: they have the result of an earlier trial, and no limit counts them.
+    """
 
     active_seconds: float = 0.0
     cost: float = 0.0
     reserved_cost: float = 0.0
+    copied_trials: int = 0
 
 
 UNLIMITED: Final = Budget()

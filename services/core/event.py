@@ -82,7 +82,7 @@ class TrialRequeued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialFinished:
-    """A trial ended; `prune_decision` says why it was PRUNED."""
+    """A trial ended; `prune_decision` says why it was PRUNED, `copied_from` whose result it has."""
 
     number: int
     attempt: int
@@ -94,6 +94,7 @@ class TrialFinished:
     duration_seconds: float = 0.0
     prune_decision: PruneDecision | None = None
     train_scores: tuple[float, ...] = ()
+    copied_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,9 +89,14 @@ def _summary(trial: Trial, run: TuningRun, refinement: Refinement | None, point:
             words = f"point {0 if point is None else point + 1} of those to be tried first"
         case phase:
             words = _WORDS.get(phase, phase)
-    if refinement is None:
-        return words
-    return f"{words}, in the space refined around trial {refinement.best_trial_number} by {_trials(refinement)}"
+    if refinement is not None:
+        words += (
+            f", in the space refined around trial {refinement.best_trial_number} by"
+            f" {_trials(refinement)}"
+        )
+    if trial.copied_from is not None:
+        words += f"; it has the result of trial {trial.copied_from} and was not run"
+    return words
 
 
 def _trials(refinement: Refinement) -> str:

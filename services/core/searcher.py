@@ -15,12 +15,14 @@ class Suggestion:
     """A point to try.
 
     `phase` says where it came from: grid, random, sobol, explore, startup, model, one_at_a_time, joint,
-    baseline, given, fixed, repeat.
+    baseline, given, fixed, repeat. `copied_from` is the number of the SUCCEEDED trial of this very point
+    whose result it takes instead of being run; None for all that run.
     """
 
     parameters: Assignment
     candidate_index: int | None
     phase: str
+    copied_from: int | None = None
 
 
 class Searcher(Protocol):

@@ -105,18 +105,22 @@ class TrialResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTrial:
-    """A suggestion that is to become a trial."""
+    """A suggestion that is to become a trial; `copied_from` as in Suggestion."""
 
     parameters: Assignment
     candidate_index: int | None
     phase: str
     suggestion_index: int
     suggested_at_sequence: int
+    copied_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One assignment and what came of it. `score` is set iff SUCCEEDED: a part of it is no score."""
+    """One assignment and what came of it. `score` is set iff SUCCEEDED: a part of it is no score.
+
+    `copied_from` is the number of the trial whose result it has, when it was not run itself.
+    """
 
     orchestration_id: str
     number: int
@@ -141,6 +145,7 @@ class Trial:
     prune_decision: PruneDecision | None = None
     splits: tuple[SplitFacts, ...] = ()
     interval_method: IntervalMethod = IntervalMethod.NONE
+    copied_from: int | None = None
 
 
 RankKey: TypeAlias = tuple[float, int, float, int]

@@ -313,6 +313,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         tests=("test_trials.py::test_suggestions_come_in_order",),
     ),
     Mutation(
+        guard="copies: of the same model run",
+        file=f"{_SERVICE}/copies.py",
+        old="if result is None or result.model_run_id != run.model_run_id:",
+        new="if result is None:",
+        tests=("test_copies.py::test_only_results_of_the_same_model_run_are_copied",),
+    ),
+    Mutation(
         guard="epoch: creation",
         file=f"{_SERVICE}/creation.py",
         old="            check_epoch(run, epoch)\n",

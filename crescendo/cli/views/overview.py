@@ -145,7 +145,7 @@ def _budget(whole: Orchestration) -> str:
     budget, used, counts = whole.budget, whole.used, whole.counts
     parts: list[str] = []
     if budget.max_trials is not None:
-        made = counts.completed + counts.queued + counts.running
+        made = counts.completed + counts.queued + counts.running - used.copied_trials
         parts.append(f"{made} of {wording.count(budget.max_trials, 'trial')}")
     if budget.max_failed_trials is not None:
         parts.append(f"{counts.failed} of {budget.max_failed_trials} failed")

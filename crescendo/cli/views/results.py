@@ -165,6 +165,8 @@ def trials(listed: Iterable[Trial]) -> Table:
         # A trial that was stopped early has the folds it made, and neither a mean nor a spread of all.
         spread = each.metrics[0].std if each.metrics and each.score is not None else None
         shown = Text(wording.parameters(each.parameters))
+        if each.copied_from is not None:
+            shown.append(f"\nthe result of trial {each.copied_from}, not run again", style="dim")
         if each.optimistic:
             shown.append("\nOPTIMISTIC: stopped by its test folds", style="yellow")
         if each.failure is not None:

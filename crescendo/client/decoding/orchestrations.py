@@ -173,6 +173,7 @@ def orchestration(message: orchestration_pb.Orchestration) -> Orchestration:
             active_seconds=message.used.active_seconds,
             cost=message.used.cost,
             reserved_cost=message.used.reserved_cost,
+            copied_trials=message.used.copied_trials,
         ),
         priority=message.priority,
         worker_class=message.worker_class,

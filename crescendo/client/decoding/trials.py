@@ -115,6 +115,7 @@ def trial(message: trial_pb.Trial) -> Trial:
         suggested_at_sequence=message.suggested_at_sequence,
         final_rounds=message.final_rounds if message.HasField("final_rounds") else None,
         optimistic=message.optimistic,
+        copied_from=message.copied_from if message.HasField("copied_from") else None,
     )
 
 

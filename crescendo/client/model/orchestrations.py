@@ -118,11 +118,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetUse:
-    """What was used up; `reserved_cost` is held for attempts that may still run."""
+    """What was used up; `reserved_cost` is held for attempts that may still run.
+
+    `copied_trials` have the result of an earlier trial, and no limit counts them.
+    """
 
     active_seconds: float = 0.0
     cost: float = 0.0
     reserved_cost: float = 0.0
+    copied_trials: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,6 +88,7 @@ class Trial:
         interval_method: `corrected_t`, `corrected_t_heuristic` (over folds made once), or empty for none.
         final_rounds: rounds for a fit on all rows, where boosting stopped early.
         optimistic: whether the score was measured on the rows that said when to stop.
+        copied_from: the number of the trial whose result it has, when it was not run itself.
     """
 
     number: int
@@ -114,6 +115,7 @@ class Trial:
     interval_method: str = ""
     final_rounds: int | None = None
     optimistic: bool = False
+    copied_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,10 @@ def budget_from_proto(message: pb.Budget) -> Budget:
 def budget_use_to_proto(used: BudgetUse) -> pb.BudgetUse:
     """Encodes what was used."""
     return pb.BudgetUse(
-        active_seconds=used.active_seconds, cost=used.cost, reserved_cost=used.reserved_cost
+        active_seconds=used.active_seconds,
+        cost=used.cost,
+        reserved_cost=used.reserved_cost,
+        copied_trials=used.copied_trials,
     )
 
 
@@ -36,4 +39,5 @@ def budget_use_from_proto(message: pb.BudgetUse) -> BudgetUse:
         active_seconds=message.active_seconds,
         cost=message.cost,
         reserved_cost=message.reserved_cost,
+        copied_trials=message.copied_trials,
     )

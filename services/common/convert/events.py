@@ -143,6 +143,7 @@ def payload_to_proto(payload: Payload) -> pb.Event:  # noqa: PLR0911 (one return
                     duration_seconds=payload.duration_seconds,
                     prune_decision=decision_to_proto(payload.prune_decision),
                     train_scores=payload.train_scores,
+                    copied_from=payload.copied_from,
                 )
             )
         case BestImproved():
@@ -229,6 +230,7 @@ def payload_from_proto(message: pb.Event) -> Payload:  # noqa: PLR0911, PLR0912 
                 duration_seconds=finished.duration_seconds,
                 prune_decision=decision_from_proto(finished.prune_decision),
                 train_scores=tuple(finished.train_scores),
+                copied_from=finished.copied_from if finished.HasField("copied_from") else None,
             )
         case "best_improved":
             best = best_from_proto(message.best_improved.best)

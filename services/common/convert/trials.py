@@ -228,6 +228,7 @@ def new_trial_to_proto(trial: NewTrial) -> plan_service_pb2.NewTrial:
         phase=trial.phase,
         suggestion_index=trial.suggestion_index,
         suggested_at_sequence=trial.suggested_at_sequence,
+        copied_from=trial.copied_from,
     )
 
 
@@ -239,6 +240,7 @@ def new_trial_from_proto(message: plan_service_pb2.NewTrial) -> NewTrial:
         phase=message.phase,
         suggestion_index=message.suggestion_index,
         suggested_at_sequence=message.suggested_at_sequence,
+        copied_from=message.copied_from if message.HasField("copied_from") else None,
     )
 
 
@@ -275,6 +277,7 @@ def trial_to_proto(trial: Trial) -> pb.Trial:
         interval_method=interval_method_to_proto(trial.interval_method),
         final_rounds=_final_rounds(trial),
         optimistic=any(each.optimistic for each in trial.splits),
+        copied_from=trial.copied_from,
     )
 
 
@@ -309,4 +312,5 @@ def trial_from_proto(message: pb.Trial) -> Trial:
         prune_decision=decision_from_proto(message.prune_decision),
         splits=splits_from_proto(message.splits),
         interval_method=interval_method_from_proto(message.interval_method),
+        copied_from=message.copied_from if message.HasField("copied_from") else None,
     )

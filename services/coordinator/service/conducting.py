@@ -184,6 +184,7 @@ class Conductor:
                 phase=each.phase,
                 suggestion_index=progress.created + offset,
                 suggested_at_sequence=progress.sequence,
+                copied_from=each.copied_from,
             )
             for offset, each in enumerate(suggestions)
         ]

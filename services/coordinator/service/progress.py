@@ -55,9 +55,10 @@ def earlier_runs(orchestration: Orchestration, run: TuningRun) -> list[TuningRun
 
 
 def trials_made(orchestration: Orchestration) -> int:
-    """Trials created in all stages; none is ever taken back."""
+    """Trials created in all stages that the budget counts; none is ever taken back."""
     counts = orchestration.counts
-    return counts.queued + counts.running + counts.completed
+    made = counts.queued + counts.running + counts.completed
+    return made - orchestration.used.copied_trials
 
 
 def trials_are_spent(orchestration: Orchestration) -> bool:
@@ -142,6 +143,7 @@ class RunProgress:
             for each in self.known
             if each.tuning_run_id == run.tuning_run_id
             and each.state in (TrialState.SUCCEEDED, TrialState.PRUNED)
+            and each.copied_from is None
         ]
         if took:
             self.mean_seconds = sum(took[-20:]) / len(took[-20:])
@@ -241,7 +243,8 @@ class RunProgress:
     def _count(self, finished: TrialFinished) -> None:
         self.open -= 1
         self.succeeded += finished.state is TrialState.SUCCEEDED
-        if finished.state in (TrialState.SUCCEEDED, TrialState.PRUNED):
+        ran = finished.copied_from is None
+        if ran and finished.state in (TrialState.SUCCEEDED, TrialState.PRUNED):
             took, mean = finished.duration_seconds, self.mean_seconds
             self.mean_seconds = took if mean is None else mean + _SMOOTHING * (took - mean)
 

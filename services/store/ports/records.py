@@ -53,6 +53,7 @@ class OrchestrationRecord:
         active_seconds: time RUNNING before the present period, which began at `active_since`.
         deadline_at: when its time will be used up; only while it is RUNNING and has a limit.
         reserved_attempts: attempts whose price is reserved and not known yet.
+        copied: trials that have an earlier one's result.
         workers_missing: whether its log says that no worker is there.
         stopping: what ends all of it early; `trend` is how scores went since the last improvement.
     """
@@ -81,6 +82,12 @@ class OrchestrationRecord:
     workers_missing: bool = False
     stopping: StoppingRules = NO_RULES
     trend: Trend = NO_TREND
+    copied: int = 0
+
+    @property
+    def trials_spent(self) -> int:
+        """Trials created that its budget counts."""
+        return self.next_trial_number - self.copied
 
     @property
     def active_seconds_now(self) -> float:
@@ -201,7 +208,7 @@ class TrialRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialInsert:
-    """A trial to create."""
+    """A trial to create; `copied_from` as in `core.trial.Trial`."""
 
     number: int
     parameters: EncodedAssignment
@@ -209,6 +216,20 @@ class TrialInsert:
     phase: str
     suggestion_index: int
     suggested_at_sequence: int
+    copied_from: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedTrial:
+    """The result of a SUCCEEDED trial, and what it was measured on."""
+
+    number: int
+    model_run_id: str
+    parameters: EncodedAssignment
+    score: float
+    metrics: tuple[SplitScores, ...]
+    splits: tuple[SplitFacts, ...]
+    interval_method: IntervalMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,13 +313,14 @@ class AttemptCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTrial:
-    """A suggestion that is to become a trial."""
+    """A suggestion that is to become a trial; `copied_from` as in `core.searcher.Suggestion`."""
 
     parameters: EncodedAssignment
     candidate_index: int | None
     phase: str
     suggestion_index: int
     suggested_at_sequence: int
+    copied_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from services.core.space import Assignment, SearchSpace
 from services.core.step_judging import Incumbent, StepStanding
 from services.store.ports.records import (
     AttemptCost,
+    FinishedTrial,
     OrchestrationRecord,
     SessionRecord,
     StageRecord,
@@ -109,6 +110,10 @@ class TrialWrites(Protocol):
         trials: Sequence[TrialInsert],
     ) -> None:
         """Creates queued trials."""
+        ...
+
+    async def read_finished(self, orchestration_id: str, number: int) -> FinishedTrial | None:
+        """Gives the result of a SUCCEEDED trial; None where there is no such trial, or it has not succeeded."""
         ...
 
     async def find_number(self, tuning_run_id: str, suggestion_index: int) -> int | None:

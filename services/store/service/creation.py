@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from services.core.errors import FieldViolation, InvalidRequest, WrongState
 from services.core.event import TrialsQueued
 from services.core.plan import LifecycleState
 from services.core.run import TrialCounts
-from services.store.ports.records import NewTrial, TrialInsert, TuningRunRecord
+from services.store.ports.records import (
+    EncodedAssignment,
+    FinishedTrial,
+    NewTrial,
+    TrialInsert,
+    TuningRunRecord,
+)
 from services.store.ports.results import CreatedTrials
 from services.store.ports.transaction import Storage, Transaction
 from services.store.ports.workforce import ChangeSignal
+from services.store.service.copies import end_copies, results_to_copy
 from services.store.service.identifiers import canonical_id, not_found
 from services.store.service.ledger import Ledger
 from services.store.service.loading import check_epoch, load_runs
 
 
 class TrialCreation:
-    """Turns suggestions into queued trials; exactly as many as the budget allows."""
+    """Turns suggestions into queued trials, exactly as many as the budget allows; repeats end at once."""
 
     def __init__(self, storage: Storage, signal: ChangeSignal) -> None:
         self._storage = storage
@@ -34,7 +41,8 @@ class TrialCreation:
             NotFound: there is no such tuning run.
             Conflict: the epoch is old.
             WrongState: tuning run or orchestration does not run.
-            InvalidRequest: suggestion indices are not consecutive, or leave a gap after those stored.
+            InvalidRequest: suggestion indices are not consecutive, or leave a gap after those stored; a
+                trial named as copied from cannot be.
         """
         tuning_run_id = canonical_id("tuning run", tuning_run_id)
         _check_consecutive(trials)
@@ -79,6 +87,7 @@ class TrialCreation:
         else:
             answer_number = first_number
         if allowed:
+            results = await results_to_copy(tx, ledger, run, allowed)
             await tx.insert_trials(
                 ledger.orchestration.orchestration_id,
                 tuning_run_id=run.tuning_run_id,
@@ -86,11 +95,12 @@ class TrialCreation:
                 trials=[
                     TrialInsert(
                         number=first_number + place,
-                        parameters=each.parameters,
+                        parameters=_parameters(each, results),
                         candidate_index=each.candidate_index,
                         phase=each.phase,
                         suggestion_index=each.suggestion_index,
                         suggested_at_sequence=each.suggested_at_sequence,
+                        copied_from=each.copied_from,
                     )
                     for place, each in enumerate(allowed)
                 ],
@@ -105,11 +115,21 @@ class TrialCreation:
                     count=len(allowed),
                 )
             )
+            if results:
+                first = allowed[0].suggestion_index
+                copies = {first_number + index - first: each for index, each in results.items()}
+                await end_copies(tx, ledger, run, copies)
         return CreatedTrials(
             first_number=answer_number,
             created=known + len(allowed),
-            remaining=room - len(allowed),
+            remaining=_room(ledger, ledger.runs[run.tuning_run_id]),
         )
+
+
+def _parameters(trial: NewTrial, results: Mapping[int, FinishedTrial]) -> EncodedAssignment:
+    """A copy has what its result was measured at, whatever the suggestion says."""
+    result = results.get(trial.suggestion_index)
+    return trial.parameters if result is None else result.parameters
 
 
 def _room(ledger: Ledger, run: TuningRunRecord) -> int:
@@ -118,7 +138,7 @@ def _room(ledger: Ledger, run: TuningRunRecord) -> int:
     if record.is_overdue:
         return 0
     own = max(0, run.counts.total - run.created)
-    by_budget = record.budget.room_for_trials(record.next_trial_number)
+    by_budget = record.budget.room_for_trials(record.trials_spent)
     return own if by_budget is None else min(own, by_budget)
 
 

@@ -141,7 +141,7 @@ def _next_step(ledger: Ledger, addition: str) -> str:
         for run in ledger.runs.values()
         if not run.state.is_terminal
     )
-    room = record.budget.room_for_trials(record.next_trial_number)
+    room = record.budget.room_for_trials(record.trials_spent)
     if left > 0 and room != 0:
         return f"extend it with {addition} to go on"
     if ledger.stages[max(ledger.stages)].method in BUDGETED_METHODS:

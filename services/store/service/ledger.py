@@ -177,6 +177,7 @@ def _rare(record: OrchestrationRecord) -> tuple[object, ...]:
         record.reserved_attempts,
         record.workers_missing,
         record.trend,
+        record.copied,
     )
 
 

@@ -56,7 +56,7 @@ def end_run(
 def trials_are_spent(ledger: Ledger) -> bool:
     """Whether the budget allows no further trial."""
     record = ledger.orchestration
-    return record.budget.room_for_trials(record.next_trial_number) == 0
+    return record.budget.room_for_trials(record.trials_spent) == 0
 
 
 def planned_of(run: TuningRunRecord) -> int:

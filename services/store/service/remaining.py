@@ -21,7 +21,7 @@ def with_remaining(orchestration: Orchestration, pace: Pace) -> Orchestration:
     per_model: dict[str, float] = {}
     stages: list[Stage] = []
     made = sum(_created(run) for stage in orchestration.stages for run in stage.tuning_runs)
-    room = orchestration.budget.room_for_trials(made)
+    room = orchestration.budget.room_for_trials(made - orchestration.used.copied_trials)
     latest = orchestration.budget.seconds_left(orchestration.used.active_seconds)
     for stage in orchestration.stages:
         runs: tuple[TuningRun, ...] = ()

@@ -69,7 +69,7 @@ def _forget_stops(ledger: Ledger, tuning_run_ids: Iterable[str]) -> None:
 
 def _revivable(ledger: Ledger, ask: Addition) -> list[TuningRunRecord]:
     """Lists ended tuning runs that go on: those that gain trials, and those a limit cut short."""
-    room = ask.budget.room_for_trials(ledger.orchestration.next_trial_number) != 0
+    room = ask.budget.room_for_trials(ledger.orchestration.trials_spent) != 0
     return [
         run
         for run in sorted(ledger.runs.values(), key=lambda each: (each.stage_index, each.position))
@@ -92,7 +92,7 @@ def _check_room(ledger: Ledger, ask: Addition, revived: Sequence[TuningRunRecord
         planned_again(run) + ask.trials.get(run.tuning_run_id, 0) - run.created for run in revived
     )
     problems: list[str] = []
-    if budget.room_for_trials(record.next_trial_number) == 0:
+    if budget.room_for_trials(record.trials_spent) == 0:
         problems.append(f"all {budget.max_trials} trials are spent: add additional_trials")
     elif left <= 0:
         cancelled = record.counts.cancelled

@@ -145,8 +145,9 @@ CREATE TABLE crescendo.orchestrations (
     plateau_reference     double precision, -- the score of the last improvement
     flat_trials           bigint           NOT NULL DEFAULT 0 CHECK (flat_trials >= 0),
     selection_proto       bytea,           -- Selection; NULL for the best by score
+    copied                bigint           NOT NULL DEFAULT 0 CHECK (copied >= 0), -- trials that repeat others
     -- Exact budgets, whatever the code above does.
-    CONSTRAINT orchestrations_trials_within_budget CHECK (next_trial_number <= max_trials),
+    CONSTRAINT orchestrations_trials_within_budget CHECK (next_trial_number - copied <= max_trials),
     CONSTRAINT orchestrations_cost_within_budget
         CHECK (cost <= max_cost OR trial_timeout_seconds IS NULL)
 ) WITH (fillfactor = 50);
@@ -278,6 +279,7 @@ CREATE TABLE crescendo.trials (
     finished_at           timestamptz,
     infra_failures        integer          NOT NULL DEFAULT 0, -- trouble of workers: no strikes
     infra_since           timestamptz,     -- when the first of them was
+    copied_from           integer,         -- the number of the trial whose result it has; NULL for those that run
     PRIMARY KEY (orchestration_id, number),
     UNIQUE (tuning_run_id, suggestion_index),
     -- NaN sorts above every number in Postgres: it must never get in.

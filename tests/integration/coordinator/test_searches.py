@@ -188,6 +188,14 @@ async def test_a_search_whose_grid_is_all_there_is_completes(bench: Bench) -> No
     ended = await bench.ended(started.orchestration_id)
     assert ended.state == State.LIFECYCLE_STATE_COMPLETED, ended
     assert [stage.counts.succeeded for stage in ended.stages] == [4, 1, 1]
+    # Nothing is left to try: the best result stands again, and nothing is fitted for it.
+    trials = await bench.trials(started.orchestration_id)
+    assert ended.used.copied_trials == 2
+    best = ended.best.trial_number
+    for each in trials[4:]:
+        assert (each.phase, each.copied_from, each.worker) == ("repeat", best, "")
+        assert (each.score, each.parameters) == (trials[best].score, trials[best].parameters)
+    assert {stage.reason for stage in ended.stages} == {"SPACE_EXHAUSTED"}
     trials = await bench.trials(started.orchestration_id)
     assert [trial.phase for trial in trials[4:]] == ["repeat", "repeat"]
 

@@ -376,4 +376,4 @@ class Scenario:
             held = math.fsum(row["reserved"] for row in reserved)
             assert record["cost"] + held <= record["max_cost"] * (1 + 1e-6)
         if record["max_trials"] is not None:
-            assert record["next_trial_number"] <= record["max_trials"]
+            assert record["next_trial_number"] - record["copied"] <= record["max_trials"]

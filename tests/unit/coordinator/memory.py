@@ -261,12 +261,16 @@ class MemorySearchStore(MemoryLog):
                     phase=new.phase,
                     suggestion_index=new.suggestion_index,
                     suggested_at_sequence=new.suggested_at_sequence,
+                    copied_from=new.copied_from,
                 )
             )
         if created:
             self.append(
                 TrialsQueued(tuning_run_id=tuning_run_id, first_number=first, count=created)
             )
+            for each in self.trials[first:]:
+                if each.copied_from is not None:
+                    self.finish(each.number, self.trials[each.copied_from].score)
         self._lose_answer()
         return CreatedTrials(
             first_number=first, created=created, remaining=self._remaining(tuning_run_id)
@@ -348,7 +352,8 @@ class MemorySearchStore(MemoryLog):
         planned = self._run(tuning_run_id).counts.total
         left = planned - sum(each.tuning_run_id == tuning_run_id for each in self.trials)
         limit = self.budget.max_trials
-        return left if limit is None else min(left, limit - len(self.trials))
+        spent = sum(each.copied_from is None for each in self.trials)
+        return left if limit is None else min(left, limit - spent)
 
     def _lose_answer(self) -> None:
         if self.lost_answers > 0:
@@ -396,6 +401,7 @@ class MemorySearchStore(MemoryLog):
                 failure=failure,
                 tuning_run_id=trial.tuning_run_id,
                 duration_seconds=0.001,
+                copied_from=trial.copied_from,
             )
         )
 

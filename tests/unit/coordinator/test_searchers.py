@@ -434,7 +434,17 @@ def test_a_stage_that_begins_in_a_used_up_space_repeats_the_best_point_once(meth
         for n, (value, score) in enumerate([("a", 0.1), ("b", 0.9), ("c", 0.2)])
     ]
     whole = search(task(method, space, stage_index=1), lambda _: 0.9, trials=5, before=before)
-    assert [(each.parameters, each.phase) for each, _ in whole] == [({"k": "b"}, "repeat")]
+    assert [(each.parameters, each.phase, each.copied_from) for each, _ in whole] == [
+        ({"k": "b"}, "repeat", 1)
+    ]
+
+
+@pytest.mark.parametrize("method", ["random_search", "sobol", "bayesian", "tpe"])
+def test_a_used_up_space_in_which_nothing_succeeded_is_tried_once_more(method: str) -> None:
+    space = SearchSpace.of([Parameter(name="k", domain=Choices(values=("a", "b")))])
+    before = [trial(n, {"k": value}, state=TrialState.FAILED) for n, value in enumerate("ab")]
+    whole = search(task(method, space, stage_index=1), lambda _: 0.9, trials=5, before=before)
+    assert [(each.phase, each.copied_from) for each, _ in whole] == [("repeat", None)]
 
 
 def test_a_shuffled_grid_has_every_point_once_under_its_own_candidate_index() -> None:

@@ -55,7 +55,12 @@ REFINEMENTS = [
 ]
 
 
-def traced(phase: str, index: int = 0, refinements: list[Refinement] | None = None) -> Lineage:
+def traced(
+    phase: str,
+    index: int = 0,
+    refinements: list[Refinement] | None = None,
+    copied_from: int | None = None,
+) -> Lineage:
     trial = Trial(
         orchestration_id="o",
         number=20 + index,
@@ -68,6 +73,7 @@ def traced(phase: str, index: int = 0, refinements: list[Refinement] | None = No
         phase=phase,
         suggestion_index=index,
         suggested_at_sequence=41,
+        copied_from=copied_from,
     )
     return lineage_of(trial, RUN, REFINEMENTS if refinements is None else refinements)
 
@@ -91,6 +97,14 @@ def test_the_words_say_what_a_point_was() -> None:
         "suggested by tpe from the results up to event 41"
     )
     assert traced("something_new", refinements=[]).summary == "something_new"
+
+
+def test_a_copy_says_whose_result_it_has() -> None:
+    told = "a repeat, for nothing in the space was left untried"
+    copy = "; it has the result of trial 7 and was not run"
+    assert traced("repeat", refinements=[]).summary == told
+    assert traced("repeat", refinements=[], copied_from=7).summary == told + copy
+    assert traced("repeat", copied_from=7).summary.endswith("by trials 7, 4, 2" + copy)
 
 
 def test_points_to_try_are_counted_behind_the_baseline() -> None:

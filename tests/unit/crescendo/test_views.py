@@ -346,6 +346,14 @@ def test_status_says_by_which_figures_a_guess_stops() -> None:
     assert "asha (one in 3 goes on, first after 1), may stop the best; 0 fits saved" in text
 
 
+def test_a_copy_is_told_with_the_trial_whose_result_it_has() -> None:
+    copied = messages.trial(7)
+    assert "the result of" not in _text(results.trials([decoding.trial(copied)]), width=200)
+    copied.copied_from = 3
+    text = _text(results.trials([decoding.trial(copied)]), width=200)
+    assert "the result of trial 3, not run again" in text
+
+
 def test_rounds_left_out_are_told_as_trials_and_not_as_fits() -> None:
     whole = messages.progressive_search()
     for stage in whole.stages:

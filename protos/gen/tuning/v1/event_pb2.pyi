@@ -266,6 +266,7 @@ class TrialFinished(_message.Message):
     DURATION_SECONDS_FIELD_NUMBER: _builtins.int
     PRUNE_DECISION_FIELD_NUMBER: _builtins.int
     TRAIN_SCORES_FIELD_NUMBER: _builtins.int
+    COPIED_FROM_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Is the trial's number."""
     attempt: _builtins.int
@@ -278,6 +279,8 @@ class TrialFinished(_message.Message):
     """Is the tuning run."""
     duration_seconds: _builtins.float
     """Is the time it took on the worker, in seconds."""
+    copied_from: _builtins.int
+    """Is the number of the trial whose result it has, when it was not run itself."""
     @_builtins.property
     def split_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Lists the objective per split."""
@@ -307,13 +310,19 @@ class TrialFinished(_message.Message):
         duration_seconds: _builtins.float = ...,
         prune_decision: _trial_pb2.PruneDecision | None = ...,
         train_scores: _abc.Iterable[_builtins.float] | None = ...,
+        copied_from: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "failure", b"failure", "prune_decision", b"prune_decision", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_copied_from", b"_copied_from", "_score", b"_score", "copied_from", b"copied_from", "failure", b"failure", "prune_decision", b"prune_decision", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "attempt", b"attempt", "duration_seconds", b"duration_seconds", "failure", b"failure", "number", b"number", "prune_decision", b"prune_decision", "score", b"score", "split_scores", b"split_scores", "state", b"state", "train_scores", b"train_scores", "tuning_run_id", b"tuning_run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_copied_from", b"_copied_from", "_score", b"_score", "attempt", b"attempt", "copied_from", b"copied_from", "duration_seconds", b"duration_seconds", "failure", b"failure", "number", b"number", "prune_decision", b"prune_decision", "score", b"score", "split_scores", b"split_scores", "state", b"state", "train_scores", b"train_scores", "tuning_run_id", b"tuning_run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__copied_from: _TypeAlias = _typing.Literal["copied_from"]  # noqa: Y015
+    _WhichOneofArgType__copied_from: _TypeAlias = _typing.Literal["_copied_from", b"_copied_from"]  # noqa: Y015
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__copied_from) -> _WhichOneofReturnType__copied_from | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
 
 Global___TrialFinished: _TypeAlias = TrialFinished  # noqa: Y015

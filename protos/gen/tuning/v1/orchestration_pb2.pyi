@@ -827,22 +827,26 @@ class BudgetUse(_message.Message):
     ACTIVE_SECONDS_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
     RESERVED_COST_FIELD_NUMBER: _builtins.int
+    COPIED_TRIALS_FIELD_NUMBER: _builtins.int
     active_seconds: _builtins.float
     """Is the time it was RUNNING, in seconds."""
     cost: _builtins.float
     """Is what ended attempts at its trials cost; each is charged once, late results and lost workers included."""
     reserved_cost: _builtins.float
     """Is what is held back for attempts that may still run; of a lost one until nothing can be heard of it any more."""
+    copied_trials: _builtins.int
+    """Counts trials that have the result of an earlier one (`Trial.copied_from`); `max_trials` does not count them."""
     def __init__(
         self,
         *,
         active_seconds: _builtins.float = ...,
         cost: _builtins.float = ...,
         reserved_cost: _builtins.float = ...,
+        copied_trials: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_seconds", b"active_seconds", "cost", b"cost", "reserved_cost", b"reserved_cost"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_seconds", b"active_seconds", "copied_trials", b"copied_trials", "cost", b"cost", "reserved_cost", b"reserved_cost"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -518,6 +518,7 @@ class NewTrial(_message.Message):
     PHASE_FIELD_NUMBER: _builtins.int
     SUGGESTION_INDEX_FIELD_NUMBER: _builtins.int
     SUGGESTED_AT_SEQUENCE_FIELD_NUMBER: _builtins.int
+    COPIED_FROM_FIELD_NUMBER: _builtins.int
     candidate_index: _builtins.int
     """Is its place in scikit-learn's ParameterGrid; grid stages only."""
     phase: _builtins.str
@@ -526,6 +527,8 @@ class NewTrial(_message.Message):
     """Counts the suggestions of the tuning run, from 0; a suggestion already stored is not stored twice."""
     suggested_at_sequence: _builtins.int
     """Is the last event the suggestion had seen."""
+    copied_from: _builtins.int
+    """Is the number of a SUCCEEDED trial of the same assignment, model run and orchestration whose result it takes: it succeeds at once, and no limit on trials counts it."""
     @_builtins.property
     def parameters(self) -> _search_space_pb2.Assignment:
         """Is the assignment."""
@@ -538,14 +541,20 @@ class NewTrial(_message.Message):
         phase: _builtins.str = ...,
         suggestion_index: _builtins.int = ...,
         suggested_at_sequence: _builtins.int = ...,
+        copied_from: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "candidate_index", b"candidate_index", "parameters", b"parameters"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_copied_from", b"_copied_from", "candidate_index", b"candidate_index", "copied_from", b"copied_from", "parameters", b"parameters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "candidate_index", b"candidate_index", "parameters", b"parameters", "phase", b"phase", "suggested_at_sequence", b"suggested_at_sequence", "suggestion_index", b"suggestion_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_copied_from", b"_copied_from", "candidate_index", b"candidate_index", "copied_from", b"copied_from", "parameters", b"parameters", "phase", b"phase", "suggested_at_sequence", b"suggested_at_sequence", "suggestion_index", b"suggestion_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__candidate_index: _TypeAlias = _typing.Literal["candidate_index"]  # noqa: Y015
     _WhichOneofArgType__candidate_index: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index"]  # noqa: Y015
+    _WhichOneofReturnType__copied_from: _TypeAlias = _typing.Literal["copied_from"]  # noqa: Y015
+    _WhichOneofArgType__copied_from: _TypeAlias = _typing.Literal["_copied_from", b"_copied_from"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__candidate_index) -> _WhichOneofReturnType__candidate_index | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__copied_from) -> _WhichOneofReturnType__copied_from | None: ...
 
 Global___NewTrial: _TypeAlias = NewTrial  # noqa: Y015
 

@@ -262,6 +262,7 @@ class Trial(_message.Message):
     INTERVAL_METHOD_FIELD_NUMBER: _builtins.int
     FINAL_ROUNDS_FIELD_NUMBER: _builtins.int
     OPTIMISTIC_FIELD_NUMBER: _builtins.int
+    COPIED_FROM_FIELD_NUMBER: _builtins.int
     orchestration_id: _builtins.str
     """Is the orchestration the trial belongs to."""
     number: _builtins.int
@@ -296,6 +297,8 @@ class Trial(_message.Message):
     """Is the number of rounds for a fit on all rows: the median of the splits' `best_rounds`, halves rounded up. Set when SUCCEEDED with early stopping."""
     optimistic: _builtins.bool
     """Whether the score is OPTIMISTIC: boosting was stopped by the rows it is measured on (`early_stopping_set` is `test_fold`)."""
+    copied_from: _builtins.int
+    """Is the number of the earlier trial of the same assignment whose result it has: it was not run, cost nothing, and no limit on trials counts it. Absent for trials that run."""
     @_builtins.property
     def parameters(self) -> _search_space_pb2.Assignment:
         """Is the assignment that was tried."""
@@ -356,19 +359,24 @@ class Trial(_message.Message):
         interval_method: _objective_pb2.IntervalMethod.ValueType = ...,
         final_rounds: _builtins.int | None = ...,
         optimistic: _builtins.bool = ...,
+        copied_from: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_final_rounds", b"_final_rounds", "_score", b"_score", "candidate_index", b"candidate_index", "failure", b"failure", "final_rounds", b"final_rounds", "finished_at", b"finished_at", "parameters", b"parameters", "prune_decision", b"prune_decision", "queued_at", b"queued_at", "score", b"score", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_copied_from", b"_copied_from", "_final_rounds", b"_final_rounds", "_score", b"_score", "candidate_index", b"candidate_index", "copied_from", b"copied_from", "failure", b"failure", "final_rounds", b"final_rounds", "finished_at", b"finished_at", "parameters", b"parameters", "prune_decision", b"prune_decision", "queued_at", b"queued_at", "score", b"score", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_final_rounds", b"_final_rounds", "_score", b"_score", "attempt", b"attempt", "candidate_index", b"candidate_index", "failure", b"failure", "final_rounds", b"final_rounds", "finished_at", b"finished_at", "fit_seconds", b"fit_seconds", "interval_method", b"interval_method", "metrics", b"metrics", "number", b"number", "optimistic", b"optimistic", "orchestration_id", b"orchestration_id", "parameters", b"parameters", "phase", b"phase", "prune_decision", b"prune_decision", "queued_at", b"queued_at", "score", b"score", "score_seconds", b"score_seconds", "splits", b"splits", "stage_index", b"stage_index", "started_at", b"started_at", "state", b"state", "suggested_at_sequence", b"suggested_at_sequence", "suggestion_index", b"suggestion_index", "tuning_run_id", b"tuning_run_id", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index", "_copied_from", b"_copied_from", "_final_rounds", b"_final_rounds", "_score", b"_score", "attempt", b"attempt", "candidate_index", b"candidate_index", "copied_from", b"copied_from", "failure", b"failure", "final_rounds", b"final_rounds", "finished_at", b"finished_at", "fit_seconds", b"fit_seconds", "interval_method", b"interval_method", "metrics", b"metrics", "number", b"number", "optimistic", b"optimistic", "orchestration_id", b"orchestration_id", "parameters", b"parameters", "phase", b"phase", "prune_decision", b"prune_decision", "queued_at", b"queued_at", "score", b"score", "score_seconds", b"score_seconds", "splits", b"splits", "stage_index", b"stage_index", "started_at", b"started_at", "state", b"state", "suggested_at_sequence", b"suggested_at_sequence", "suggestion_index", b"suggestion_index", "tuning_run_id", b"tuning_run_id", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__candidate_index: _TypeAlias = _typing.Literal["candidate_index"]  # noqa: Y015
     _WhichOneofArgType__candidate_index: _TypeAlias = _typing.Literal["_candidate_index", b"_candidate_index"]  # noqa: Y015
+    _WhichOneofReturnType__copied_from: _TypeAlias = _typing.Literal["copied_from"]  # noqa: Y015
+    _WhichOneofArgType__copied_from: _TypeAlias = _typing.Literal["_copied_from", b"_copied_from"]  # noqa: Y015
     _WhichOneofReturnType__final_rounds: _TypeAlias = _typing.Literal["final_rounds"]  # noqa: Y015
     _WhichOneofArgType__final_rounds: _TypeAlias = _typing.Literal["_final_rounds", b"_final_rounds"]  # noqa: Y015
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__candidate_index) -> _WhichOneofReturnType__candidate_index | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__copied_from) -> _WhichOneofReturnType__copied_from | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__final_rounds) -> _WhichOneofReturnType__final_rounds | None: ...
     @_typing.overload

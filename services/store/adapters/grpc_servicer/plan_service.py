@@ -109,6 +109,7 @@ class PlanServicer(plan_service_pb2_grpc.PlanServiceServicer):
                     phase=each.phase,
                     suggestion_index=each.suggestion_index,
                     suggested_at_sequence=each.suggested_at_sequence,
+                    copied_from=optional(each, "copied_from"),
                 )
                 for each in request.trials
             ],

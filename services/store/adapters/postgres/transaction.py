@@ -250,6 +250,7 @@ class PostgresTransaction(PostgresTrialWrites, PostgresCostWrites, PostgresStepW
             record.workers_missing,
             record.trend.reference,
             record.trend.flat_trials,
+            record.copied,
         )
 
     async def save_stages(self, orchestration_id: str, records: Sequence[StageRecord]) -> None:

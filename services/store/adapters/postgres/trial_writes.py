@@ -10,6 +10,7 @@ from services.core.space import Assignment
 from services.store.adapters.postgres import rows
 from services.store.adapters.postgres.queries import QUERIES
 from services.store.ports.records import (
+    FinishedTrial,
     SessionRecord,
     TrialEnd,
     TrialInsert,
@@ -58,7 +59,13 @@ class PostgresTrialWrites:
             [each.phase for each in trials],
             [each.suggestion_index for each in trials],
             [each.suggested_at_sequence for each in trials],
+            [each.copied_from for each in trials],
         )
+
+    async def read_finished(self, orchestration_id: str, number: int) -> FinishedTrial | None:
+        """Gives the result of a SUCCEEDED trial."""
+        row = await self._connection.fetchrow(QUERIES["read_finished"], orchestration_id, number)
+        return None if row is None else rows.finished_trial(row)
 
     async def find_number(self, tuning_run_id: str, suggestion_index: int) -> int | None:
         """Gives the number of the trial made from a suggestion."""

@@ -7,7 +7,7 @@ SELECT o.orchestration_id, o.workflow, o.state, o.reason, o.message,
     o.random_state,
     o.max_concurrent_trials, o.priority, o.worker_class, o.max_trials, o.max_failed_trials,
     o.max_seconds, o.max_cost, o.price_per_hour, o.trial_timeout_seconds, o.active_seconds,
-    o.active_since, o.cost, o.reserved_attempts, o.stopping_proto, o.selection_proto, o.created_at, o.started_at, o.ended_at, crescendo.now() AS observed_at,
+    o.active_since, o.cost, o.reserved_attempts, o.copied, o.stopping_proto, o.selection_proto, o.created_at, o.started_at, o.ended_at, crescendo.now() AS observed_at,
     o.best_number, o.best_score, o.best_tuning_run_id, b.model_run_id AS best_model_run_id,
     b.model_type AS best_model_type, b.method_used AS best_method,
     t.parameters_proto AS best_parameters
@@ -24,7 +24,7 @@ SELECT o.orchestration_id, o.workflow, o.state, o.reason, o.message,
     o.random_state,
     o.max_concurrent_trials, o.priority, o.worker_class, o.max_trials, o.max_failed_trials,
     o.max_seconds, o.max_cost, o.price_per_hour, o.trial_timeout_seconds, o.active_seconds,
-    o.active_since, o.cost, o.reserved_attempts, o.stopping_proto, o.selection_proto, o.created_at, o.started_at, o.ended_at, crescendo.now() AS observed_at,
+    o.active_since, o.cost, o.reserved_attempts, o.copied, o.stopping_proto, o.selection_proto, o.created_at, o.started_at, o.ended_at, crescendo.now() AS observed_at,
     o.best_number, o.best_score, o.best_tuning_run_id, b.model_run_id AS best_model_run_id,
     b.model_type AS best_model_type, b.method_used AS best_method,
     t.parameters_proto AS best_parameters
@@ -95,7 +95,7 @@ WHERE tuning_run_id = $1;
 SELECT orchestration_id, number, tuning_run_id, stage_index, state, attempt, parameters_proto,
     candidate_index, phase, suggestion_index, suggested_at_sequence, score, metrics_proto,
     failure_kind, failure_message, worker, fit_seconds, score_seconds, queued_at, started_at,
-    finished_at
+    finished_at, copied_from
 FROM crescendo.trials
 WHERE orchestration_id = $1 AND number = $2;
 
@@ -103,7 +103,7 @@ WHERE orchestration_id = $1 AND number = $2;
 SELECT orchestration_id, number, tuning_run_id, stage_index, state, attempt, parameters_proto,
     candidate_index, phase, suggestion_index, suggested_at_sequence, score, metrics_proto,
     failure_kind, failure_message, worker, fit_seconds, score_seconds, queued_at, started_at,
-    finished_at
+    finished_at, copied_from
 FROM crescendo.trials
 WHERE orchestration_id = $1 AND number > $2
     AND ($3::text[] IS NULL OR state = ANY ($3))
@@ -115,7 +115,7 @@ LIMIT $5;
 SELECT orchestration_id, number, tuning_run_id, stage_index, state, attempt, parameters_proto,
     candidate_index, phase, suggestion_index, suggested_at_sequence, score, metrics_proto,
     failure_kind, failure_message, worker, fit_seconds, score_seconds, queued_at, started_at,
-    finished_at
+    finished_at, copied_from
 FROM crescendo.trials
 WHERE tuning_run_id = $1
     -- Suggestions become trials in their order: the index by suggestion gives numbers in order too.
@@ -131,7 +131,7 @@ LIMIT $5;
 SELECT orchestration_id, number, tuning_run_id, stage_index, state, attempt, parameters_proto,
     candidate_index, phase, suggestion_index, suggested_at_sequence, score, metrics_proto,
     failure_kind, failure_message, worker, fit_seconds, score_seconds, queued_at, started_at,
-    finished_at
+    finished_at, copied_from
 FROM crescendo.trials
 WHERE orchestration_id = $1 AND score IS NOT NULL
     AND score <= $2
@@ -147,7 +147,7 @@ LIMIT $9;
 SELECT orchestration_id, number, tuning_run_id, stage_index, state, attempt, parameters_proto,
     candidate_index, phase, suggestion_index, suggested_at_sequence, score, metrics_proto,
     failure_kind, failure_message, worker, fit_seconds, score_seconds, queued_at, started_at,
-    finished_at
+    finished_at, copied_from
 FROM crescendo.trials
 WHERE orchestration_id = $1 AND number > $2 AND score IS NULL
     AND ($3::uuid IS NULL OR tuning_run_id = $3)

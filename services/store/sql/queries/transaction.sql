@@ -67,7 +67,8 @@ SELECT orchestration_id, tenant, state, reason, message, max_concurrent_trials, 
     cancelled, best_number, best_tuning_run_id, best_score, best_rank, started_at, ended_at,
     worker_class, max_trials, max_failed_trials, max_seconds, max_cost, price_per_hour,
     trial_timeout_seconds, active_seconds, active_since, deadline_at, cost, reserved_attempts,
-    workers_missing, stopping_proto, plateau_reference, flat_trials, crescendo.now() AS observed_at
+    workers_missing, stopping_proto, plateau_reference, flat_trials, copied,
+    crescendo.now() AS observed_at
 FROM crescendo.orchestrations
 WHERE orchestration_id = $1
 FOR UPDATE;
@@ -135,7 +136,7 @@ WHERE orchestration_id = $1;
 UPDATE crescendo.orchestrations
 SET max_trials = $2, max_failed_trials = $3, max_seconds = $4, max_cost = $5, active_seconds = $6,
     active_since = $7, deadline_at = $8, cost = $9, reserved_attempts = $10, workers_missing = $11,
-    plateau_reference = $12, flat_trials = $13
+    plateau_reference = $12, flat_trials = $13, copied = $14
 WHERE orchestration_id = $1;
 
 -- name: save_stage
@@ -191,12 +192,19 @@ FOR UPDATE;
 -- name: insert_trials
 INSERT INTO crescendo.trials (
     orchestration_id, tuning_run_id, stage_index, queued_at,
-    number, parameters_proto, candidate_index, phase, suggestion_index, suggested_at_sequence
+    number, parameters_proto, candidate_index, phase, suggestion_index, suggested_at_sequence,
+    copied_from
 )
 SELECT $1, $2, $3, crescendo.now(), trial.*
 FROM unnest(
-    $4::integer[], $5::bytea[], $6::bigint[], $7::text[], $8::integer[], $9::bigint[]
+    $4::integer[], $5::bytea[], $6::bigint[], $7::text[], $8::integer[], $9::bigint[], $10::integer[]
 ) AS trial;
+
+-- name: read_finished
+SELECT trial.number, run.model_run_id, trial.parameters_proto, trial.score, trial.metrics_proto
+FROM crescendo.trials AS trial
+JOIN crescendo.tuning_runs AS run USING (tuning_run_id)
+WHERE trial.orchestration_id = $1 AND trial.number = $2 AND trial.state = 'succeeded';
 
 -- name: find_number
 SELECT number

@@ -12,6 +12,7 @@ from services.store.adapters.postgres.rows.columns import (
 )
 from services.store.adapters.postgres.rows.records import (
     attempt_cost,
+    finished_trial,
     orchestration_record,
     stage_record,
     trial_record,
@@ -31,6 +32,7 @@ __all__ = [
     "encoded_scores",
     "encoded_selection",
     "encoded_stage",
+    "finished_trial",
     "leader_columns",
     "limits",
     "orchestration_of",

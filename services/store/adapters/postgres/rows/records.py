@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.common.convert.trials import (
+    interval_method_from_proto,
+    scores_from_proto,
+    splits_from_proto,
+)
 from services.core.plan import LifecycleState
 from services.core.pruning import Leader
 from services.core.stopping import Trend
@@ -17,11 +22,13 @@ from services.store.adapters.postgres.rows.columns import (
 from services.store.ports.records import (
     AttemptCost,
     Best,
+    FinishedTrial,
     OrchestrationRecord,
     StageRecord,
     TrialRecord,
     TuningRunRecord,
 )
+from tuning.v1 import trial_pb2
 
 
 def orchestration_record(row: Any) -> OrchestrationRecord:
@@ -51,6 +58,21 @@ def orchestration_record(row: Any) -> OrchestrationRecord:
         workers_missing=row["workers_missing"],
         stopping=decoded_rules(row["stopping_proto"]),
         trend=_trend(row),
+        copied=row["copied"],
+    )
+
+
+def finished_trial(row: Any) -> FinishedTrial:
+    """Reads the result of a SUCCEEDED trial."""
+    scored = trial_pb2.Trial.FromString(row["metrics_proto"] or b"")
+    return FinishedTrial(
+        number=row["number"],
+        model_run_id=row["model_run_id"],
+        parameters=row["parameters_proto"],
+        score=row["score"],
+        metrics=scores_from_proto(scored.metrics),
+        splits=splits_from_proto(scored.splits),
+        interval_method=interval_method_from_proto(scored.interval_method),
     )
 
 

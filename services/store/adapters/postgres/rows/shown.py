@@ -78,6 +78,7 @@ def _use_of(row: Any, budget: Budget) -> BudgetUse:
         active_seconds=active,
         cost=row["cost"],
         reserved_cost=row["reserved_attempts"] * budget.reservation,
+        copied_trials=row["copied"],
     )
 
 
@@ -182,6 +183,7 @@ def trial_of(row: Any) -> Trial:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         prune_decision=decision_from_proto(scored.prune_decision),
+        copied_from=row["copied_from"],
     )
 
 
