@@ -19,6 +19,8 @@ import warnings
 from contextlib import suppress
 from typing import BinaryIO
 
+from services.worker.adapters.evaluation.marks import MARK, bear
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # Among the first to go when the machine runs out of memory: a child is replaced, its worker is not.
@@ -28,6 +30,7 @@ _OOM_SCORE_ADJUSTMENT = b"500"
 def main() -> None:
     """Answers requests until stdin ends."""
     _die_with(int(sys.argv[1]))
+    bear(os.environ.get(MARK, ""))
     # A crash is reported by its signal; a core file of gigabytes would only fill the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit_memory(int(sys.argv[2]))

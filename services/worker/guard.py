@@ -2,14 +2,16 @@
 
 The kernel ends the children of a killed worker. What those had started lives on, perhaps in sessions
 of its own. This process waits until the worker's end of a pipe is closed, by whatever ended it, kills
-that, and ends. The worker tells it the processes it saw, one a line: the id, and when it began, for ids
-are given to others later.
+that, and ends. It finds it by the marks of the worker's families. The worker tells it besides which
+processes it saw, for where there are no marks, one a line: the id, and when it began, for ids are
+given to others later.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
+import time
 
 import psutil
 
@@ -18,6 +20,7 @@ from services.worker.adapters.evaluation.family import end_family, processes
 _KEPT = 4096
 # Two looks at one process differ by the rounding of the machine's start alone.
 _SAME_SECONDS = 1.0
+_ONCE_MORE_SECONDS = 0.1
 
 
 def main() -> None:
@@ -31,6 +34,9 @@ def main() -> None:
         seen |= _told(line)
         if len(seen) > _KEPT:
             seen = {each for each in seen if each.is_running()}
+    end_family(mark, seen)
+    # One that was being born while its parent ended by itself may have been missed.
+    time.sleep(_ONCE_MORE_SECONDS)
     end_family(mark, seen)
 
 

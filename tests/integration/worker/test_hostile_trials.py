@@ -111,7 +111,7 @@ class Bench:
 
     def family(self) -> set[psutil.Process]:
         """Every process that carries the pool's mark or descends from a child, the guard excepted."""
-        found = marked(f"{self.pool._mark}.")
+        found = marked(self.pool._owner)
         # Servers that other tests of this process started are none of the pool's.
         for child in set(psutil.Process().children()) - self.strangers:
             with suppress(psutil.NoSuchProcess):

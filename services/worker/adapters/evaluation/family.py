@@ -1,8 +1,8 @@
-"""A child's family: whatever it started, found by descent and by a mark in the environment.
+"""A child's family: whatever it started, found by descent and by the marks it was born with.
 
 A process that makes itself the leader of its own session leaves the child's process group, and one
-whose parent ended leaves the line of descent: only the environment it was born with stays. The child
-adopts its orphans (on Linux), so that as long as it lives descent finds them all.
+whose parent ended leaves the line of descent: only what it has inherited stays. The child adopts its
+orphans (on Linux), so that as long as it lives descent finds them all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import psutil
 
-MARK = "CRESCENDO_FAMILY"
+from services.worker.adapters.evaluation.marks import bears
 
 # The kernel lists children where it was built with checkpoints, as distributions do.
 _LISTS_CHILDREN = os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")  # noqa: PTH110 (no path of ours)
@@ -63,22 +63,19 @@ def relatives_of(pid: int, seen: Iterable[int]) -> set[psutil.Process]:
 
 
 def marked(mark: str) -> set[psutil.Process]:
-    """Finds the processes whose environment at birth has a mark, this one excepted; none but on Linux.
+    """Finds the processes that were born with a mark, this one excepted; none but on Linux.
 
     Args:
         mark: a family's, or the beginning of many families' marks.
     """
-    needle = f"{MARK}={mark}".encode()
     found = set()
     own = os.getpid()
     with suppress(OSError):
         for name in os.listdir("/proc"):  # noqa: PTH208 (a hot loop over names)
             if not name.isdecimal() or int(name) == own:
                 continue
-            with suppress(OSError, psutil.Error):
-                with open(f"/proc/{name}/environ", "rb") as environ:  # noqa: PTH123 (as above)
-                    present = needle in environ.read()
-                if present:
+            if bears(int(name), mark):
+                with suppress(psutil.Error):
                     found.add(psutil.Process(int(name)))
     return found
 

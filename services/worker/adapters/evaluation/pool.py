@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +19,7 @@ from services.core.trial import Failure, FailureKind
 from services.worker.adapters.evaluation.endings import Ending
 from services.worker.adapters.evaluation.guarding import Guard
 from services.worker.adapters.evaluation.limits import ChildLimits
+from services.worker.adapters.evaluation.marks import family_mark, new_owner
 from services.worker.adapters.evaluation.process import Child
 from services.worker.adapters.evaluation.starting import start_child
 from services.worker.adapters.evaluation.watching import watch
@@ -69,9 +69,9 @@ class ChildPool:
         self._prepares: OrderedDict[str, bytes] = OrderedDict()
         self._background: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._mark = uuid.uuid4().hex
+        self._owner = new_owner()
         self._numbers = itertools.count()
-        self._guard = Guard(f"{self._mark}.")
+        self._guard = Guard(self._owner)
         self._vitals = vitals or Vitals()
         self._watch: VitalTask | None = None
 
@@ -210,7 +210,7 @@ class ChildPool:
         self._later(self._end(ended))
 
     def _start(self) -> asyncio.Task[Child]:
-        mark = f"{self._mark}.{next(self._numbers)}."
+        mark = family_mark(self._owner, next(self._numbers))
         return asyncio.create_task(start_child(mark, self._limits), name="start-child")
 
     async def _end(self, starting: asyncio.Task[Child]) -> None:

@@ -9,8 +9,8 @@ import sys
 import structlog
 
 from services.worker.adapters.evaluation.environment import child_environment
-from services.worker.adapters.evaluation.family import MARK
 from services.worker.adapters.evaluation.limits import ChildLimits
+from services.worker.adapters.evaluation.marks import MARK
 from services.worker.adapters.evaluation.process import Child
 
 logger = structlog.get_logger()
