@@ -46,6 +46,7 @@ def watch_item(item: WatchItem) -> dict[str, Any]:
             "type": "snapshot",
             "sequence": item.sequence,
             "epoch": item.epoch,
+            "shortened": item.shortened,
             "orchestration": plain(item.orchestration),
         }
     return {

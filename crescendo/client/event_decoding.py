@@ -30,6 +30,7 @@ def snapshot(message: run_pb.Snapshot) -> Snapshot:
         sequence=message.orchestration.last_sequence,
         orchestration=decoding.orchestration(message.orchestration),
         epoch=message.epoch,
+        shortened=message.shortened,
     )
 
 

@@ -14,12 +14,14 @@ class Snapshot:
     """Where a watch without a cursor starts: everything as it stands at `sequence`.
 
     `epoch` names the history the log belongs to: kept with a sequence number, it lets a later watch
-    notice that a restored database has lost events.
+    notice that a restored database has lost events. `shortened` says that the plan is large and its
+    tuning runs come without spaces, rules and metrics: `status` gives all of it.
     """
 
     sequence: int
     orchestration: Orchestration
     epoch: str = ""
+    shortened: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

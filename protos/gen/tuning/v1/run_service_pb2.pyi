@@ -935,8 +935,14 @@ class Snapshot(_message.Message):
 
     ORCHESTRATION_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    SHORTENED_FIELD_NUMBER: _builtins.int
     epoch: _builtins.str
     """Identifies the history the log belongs to; it changes when a restored database may have lost commits. Opaque."""
+    shortened: _builtins.bool
+    """Says that the orchestration has more than 64 KiB and is told in short: messages are cut, the best trial of a tuning
+    run is its number and score, and tuning runs come without spaces, points to start with, baselines, metrics,
+    splitters, stopping rules and pruning. GetOrchestration gives all of it.
+    """
     @_builtins.property
     def orchestration(self) -> _orchestration_pb2.Orchestration:
         """Is the orchestration; its `last_sequence` is the cursor the stream goes on from."""
@@ -946,10 +952,11 @@ class Snapshot(_message.Message):
         *,
         orchestration: _orchestration_pb2.Orchestration | None = ...,
         epoch: _builtins.str = ...,
+        shortened: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["orchestration", b"orchestration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "orchestration", b"orchestration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "orchestration", b"orchestration", "shortened", b"shortened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

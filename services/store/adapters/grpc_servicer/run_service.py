@@ -29,6 +29,7 @@ from services.store.adapters.grpc_servicer.requests import (
     optional,
     trial_states,
 )
+from services.store.adapters.grpc_servicer.snapshots import snapshot_to_proto
 from services.store.ports.results import RankedModel, SelectionMade, TrialOrder
 from services.store.service.admission import Admission
 from services.store.service.comparing import Comparing
@@ -207,11 +208,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     def _encoded(self, orchestration_id: str, part: Part) -> Any:
         match part:
             case Snapshot():
-                return pb.WatchOrchestrationResponse(
-                    snapshot=pb.Snapshot(
-                        orchestration=orchestration_to_proto(part.orchestration), epoch=part.epoch
-                    )
-                )
+                return pb.WatchOrchestrationResponse(snapshot=snapshot_to_proto(part))
             case Page():
                 return self._pages.encode(orchestration_id, part.epoch, part.events)
             case Bookmark():
