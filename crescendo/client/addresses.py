@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,23 @@ def find_addresses(
         store=store
         or environ.get(STORE_VARIABLE, "").strip()
         or (local.store if local else DEFAULT_STORE),
+    )
+
+
+def target_of(addresses: Sequence[str]) -> str:
+    """Gives what gRPC calls a peer with these addresses (`host:port`).
+
+    One address stands as it is. Of several each is an IP address, of version 4 or, in brackets, 6:
+    gRPC takes a list of one kind, so those of version 4 beside others are written as the others
+    (RFC 4291, section 2.5.5.2).
+    """
+    if len(addresses) == 1:
+        return addresses[0]
+    if not any(each.startswith("[") for each in addresses):
+        return "ipv4:" + ",".join(addresses)
+    return "ipv6:" + ",".join(
+        each if each.startswith("[") else "[::ffff:{}]:{}".format(*each.rsplit(":", 1))
+        for each in addresses
     )
 
 

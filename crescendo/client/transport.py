@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import grpc
 
+from crescendo.client.addresses import target_of
 from crescendo.client.errors import REQUEST_ID_KEY, CrescendoError, decode_error
 
 ResponseT = TypeVar("ResponseT")
@@ -105,8 +106,7 @@ class Peer:
 def connect(name: str, address: str) -> Peer:
     """Opens a channel to `host:port`, or to any of several (comma-separated); nothing is sent yet."""
     targets = [part.strip() for part in address.split(",") if part.strip()]
-    target = targets[0] if len(targets) == 1 else "ipv4:" + ",".join(targets)
-    channel = grpc.insecure_channel(target, options=_OPTIONS)
+    channel = grpc.insecure_channel(target_of(targets), options=_OPTIONS)
     return Peer(name=name, address=address, channel=grpc.intercept_channel(channel, _Naming()))
 
 

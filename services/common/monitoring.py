@@ -93,7 +93,8 @@ async def _listening(listen: str, handler: _Handler) -> tuple[asyncio.Server, st
             error=type(error).__name__,
         )
     bound = server.sockets[0].getsockname()
-    return server, f"{bound[0]}:{bound[1]}"
+    name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+    return server, f"{name}:{bound[1]}"
 
 
 class _Handler:

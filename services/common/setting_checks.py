@@ -109,14 +109,20 @@ def _problem_of_addresses(value: str) -> str | None:
         match = _HOST_AND_PORT.fullmatch(part.removeprefix("dns:///"))
         if match is None or not match["host"] or not 0 < int(match["port"]) <= _MAX_PORT:
             return f"{part!r} must be HOST:PORT with a port of 1 to {_MAX_PORT}"
-        if len(parts) > 1 and not _is_ip_v4(match["host"]):
-            return f"{part!r}: in a list each must be an IPv4 address with its port"
+        if len(parts) > 1 and not (part.startswith(match["host"]) and _is_ip(match["host"])):
+            return (
+                f"{part!r}: in a list each must be an IP address with its port, such as"
+                " 10.0.0.1:50052 or [fd00::1]:50052; a name of all of them may stand alone"
+            )
     return None
 
 
-def _is_ip_v4(host: str) -> bool:
+def _is_ip(host: str) -> bool:
     try:
-        ipaddress.IPv4Address(host)
+        if host.startswith("["):
+            ipaddress.IPv6Address(host[1:-1])
+        else:
+            ipaddress.IPv4Address(host)
     except ValueError:
         return False
     return True

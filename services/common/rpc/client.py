@@ -12,17 +12,35 @@ from services.common import request_ids
 from services.common.rpc.server import KEEPALIVE_OPTIONS, MAX_RESPONSE_BYTES
 
 
+def target_of(addresses: Sequence[str]) -> str:
+    """Gives what gRPC calls a peer with these addresses (`host:port`).
+
+    One address stands as it is. Of several each is an IP address, of version 4 or, in brackets, 6:
+    gRPC takes a list of one kind, so those of version 4 beside others are written as the others
+    (RFC 4291, section 2.5.5.2).
+    """
+    if len(addresses) == 1:
+        return addresses[0]
+    if not any(each.startswith("[") for each in addresses):
+        return "ipv4:" + ",".join(addresses)
+    return "ipv6:" + ",".join(
+        each if each.startswith("[") else "[::ffff:{}]:{}".format(*each.rsplit(":", 1))
+        for each in addresses
+    )
+
+
 def open_channel(addresses: str | Sequence[str]) -> grpc.aio.Channel:
     """Opens a channel to one address or to any of several (`host:port`, comma-separated or a list).
+
+    Several are IP addresses, of either version; one may be any name.
 
     Connects lazily and reconnects by itself, within two seconds of the peer's return. With several
     addresses calls go to all that are up in turn. Calls made while a request is worked on carry its id.
     """
     parts = addresses.split(",") if isinstance(addresses, str) else list(addresses)
     targets = [part.strip() for part in parts if part.strip()]
-    target = targets[0] if len(targets) == 1 else "ipv4:" + ",".join(targets)
     channel = grpc.aio.insecure_channel(
-        target,
+        target_of(targets),
         options=[
             *KEEPALIVE_OPTIONS,
             ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),

@@ -83,12 +83,34 @@ def test_usual_listen_addresses_are_taken(value: str) -> None:
     assert loaded.coordinator_listen == value
 
 
-@pytest.mark.parametrize("value", ["store", "store:0", ":50052", "10.0.0.1:1,store:2", ","])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "store",
+        "store:0",
+        ":50052",
+        "10.0.0.1:1,store:2",
+        ",",
+        "::1:50052",
+        "[::1]:1,dns:///10.0.0.1:2",
+        "[1::2::3]:1,[::1]:2",
+    ],
+)
 def test_an_address_to_call_must_be_reachable_in_form(value: str) -> None:
     assert "CRESCENDO_STORE_ADDRESS" in _refused(CoordinatorSettings, store_address=value)
 
 
-@pytest.mark.parametrize("value", ["store:50052", "dns:///store:50052", "10.0.0.1:1, 10.0.0.2:1"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "store:50052",
+        "dns:///store:50052",
+        "10.0.0.1:1, 10.0.0.2:1",
+        "[::1]:50052",
+        "[::1]:50052,[fd00::2]:50052",
+        "10.0.0.1:1,[::1]:2",
+    ],
+)
 def test_usual_addresses_to_call_are_taken(value: str) -> None:
     assert load(CoordinatorSettings, {"CRESCENDO_STORE_ADDRESS": value}).store_address == value
 
