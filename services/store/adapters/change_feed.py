@@ -18,6 +18,7 @@ from services.store.adapters.event_rings import (
     Topic,
 )
 from services.store.adapters.page_reads import PageReads
+from services.store.adapters.turns import Turns
 from services.store.ports.reading import EventReader
 from services.store.ports.results import LogPage, LogPosition, LogPositions, StoredEvent
 from services.store.ports.watching import EpochOver, EventsMissing
@@ -62,6 +63,7 @@ class PollingFeed:
         self._poll_seconds = poll_seconds
         self._on_stops = on_stops
         self._rings = rings or Rings()
+        self._turns = Turns()
         self._topics: dict[str, Topic] = {}
         self._news: set[str] = set()
         self._nudged = asyncio.Event()
@@ -90,7 +92,7 @@ class PollingFeed:
         if topic is None or topic.epoch != epoch:
             if topic is not None:
                 self._end(orchestration_id, topic)
-            topic = self._topics[orchestration_id] = Topic(epoch, position)
+            topic = self._topics[orchestration_id] = Topic(epoch, position, self._turns)
         elif topic.note(position):
             # It was just reopened or has just grown, and this replica has not looked since.
             self._news.add(orchestration_id)
@@ -212,7 +214,11 @@ class PollingFeed:
             )
             if page.epoch != topic.epoch:
                 # Another epoch, or retention was faster than this follower: its watchers find out.
+                if not topic.broken:
+                    topic.broken = True
+                    topic.wake()
                 break
+            topic.broken = False
             self._rings.append(topic, page.events)
             EVENT_LAG.observe(
                 max(0.0, (positions.observed_at - page.events[0].occurred_at).total_seconds())
@@ -258,7 +264,8 @@ class Follower:
 
     async def next_page(self, *, after: int, seconds: float) -> Sequence[StoredEvent]:
         """Gives the next events after a sequence number as soon as there are any; none in time: empty."""
-        deadline = asyncio.get_running_loop().time() + seconds
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
         topic = self._topic
         while True:
             if self._feed.draining:
@@ -268,19 +275,17 @@ class Follower:
                 )
             if topic.over:
                 raise EpochOver
-            changed = topic.changed
             page = topic.page(after)
             if page:
                 return page
-            if after < topic.position.last_sequence:
+            # What is not in the ring yet is on its way there, for all at once.
+            if after < (topic.position.last_sequence if topic.broken else topic.tail):
                 return await self._read(after)
             if self.has_ended(at=after):
                 return ()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await changed.wait()
-            except TimeoutError:
+            if loop.time() >= deadline:
                 return ()
+            await topic.wait(deadline)
 
     async def _read(self, after: int) -> Sequence[StoredEvent]:
         topic = self._topic

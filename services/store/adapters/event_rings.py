@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 
+from services.store.adapters.turns import Turns
 from services.store.ports.results import LogPosition, StoredEvent
 
 MAX_PAGE_EVENTS = 500
@@ -27,14 +28,19 @@ class Topic:
         position: where the log stands, as far as is known.
         tail: the last event that was followed to; the ring ends there.
         over: another epoch has begun.
-        changed: set, and replaced, whenever something above changes.
+        broken: the events behind the tail could not be had; whoever waits for them must look why.
+
+    Args:
+        turns: in which those who wait for a change are woken.
     """
 
     __slots__ = (
         "_pages",
         "_ring",
         "_ring_bytes",
-        "changed",
+        "_turns",
+        "_waiting",
+        "broken",
         "epoch",
         "over",
         "position",
@@ -42,13 +48,16 @@ class Topic:
         "watchers",
     )
 
-    def __init__(self, epoch: str, position: LogPosition) -> None:
+    def __init__(self, epoch: str, position: LogPosition, turns: Turns) -> None:
         self.epoch = epoch
         self.watchers = 0
         self.position = position
         self.tail = position.last_sequence
         self.over = False
-        self.changed = asyncio.Event()
+        self.broken = False
+        self._turns = turns
+        # In the order they came to wait; a dict, since some leave before their turn.
+        self._waiting: dict[asyncio.Future[None], None] = {}
         self._ring: deque[StoredEvent] = deque()
         self._ring_bytes = 0
         self._pages: dict[int, tuple[StoredEvent, ...]] = {}
@@ -59,9 +68,21 @@ class Topic:
         return self._ring_bytes
 
     def wake(self) -> None:
-        """Lets everyone who waits look again."""
-        changed, self.changed = self.changed, asyncio.Event()
-        changed.set()
+        """Lets everyone who waits look again, in turns."""
+        waiting, self._waiting = self._waiting, {}
+        self._turns.add(waiting)
+
+    async def wait(self, until: float) -> None:
+        """Waits until something changes, or a time of the event loop's clock has come."""
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiting[waiter] = None
+        timer = loop.call_at(until, _end_wait, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiting.pop(waiter, None)
 
     def end(self) -> None:
         """Another epoch has begun: nothing of this one is given out any more."""
@@ -141,6 +162,11 @@ class Rings:
         self._by_age.pop(topic, None)
         self.bytes -= topic.ring_bytes
         topic.drop_ring()
+
+
+def _end_wait(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _weight(event: StoredEvent) -> int:

@@ -15,6 +15,7 @@ from services.store.adapters.change_feed import PollingFeed
 from services.store.adapters.event_rings import Rings, Topic
 from services.store.adapters.page_reads import PageReads
 from services.store.adapters.shared_reads import SharedReads
+from services.store.adapters.turns import Turns
 from services.store.ports.results import (
     LogPage,
     LogPosition,
@@ -184,6 +185,21 @@ async def test_one_who_knows_of_the_reopening_is_believed_before_the_poller_look
         polling.cancel()
 
 
+async def test_events_on_their_way_to_all_are_read_by_nobody_else() -> None:
+    reader = _MemoryReader()
+    identifier, log = reader.log()
+    async with _running(reader) as store:
+        seen: list[list[int]] = [[] for _ in range(50)]
+        watching = [asyncio.create_task(store.watch(identifier, 0, each)) for each in seen]
+        for count in range(1, 6):
+            log.append(1, ended=count == 5)
+            store.feed.committed(identifier)
+            await _until(lambda count=count: all(len(each) == count for each in seen))
+        await asyncio.gather(*watching)
+        assert seen == [[1, 2, 3, 4, 5]] * 50
+        assert reader.reads == 5
+
+
 async def test_the_final_event_reaches_whoever_arrives_while_it_is_written() -> None:
     for turns in range(30):
         reader = _MemoryReader()
@@ -280,7 +296,7 @@ async def test_a_restore_between_looking_and_reading_reaches_nobody() -> None:
 
 
 def test_an_answer_that_comes_late_takes_nothing_back() -> None:
-    topic = Topic("a", LogPosition(first_sequence=1, last_sequence=3, ended=True))
+    topic = Topic("a", LogPosition(first_sequence=1, last_sequence=3, ended=True), Turns())
     reopened = LogPosition(first_sequence=1, last_sequence=5, ended=False)
     assert topic.note(reopened)
     # Asked before the reopening, answered after it: the log has not ended.
@@ -397,7 +413,7 @@ async def test_ten_thousand_logs_share_one_bound_of_memory() -> None:
 
 
 def test_a_ring_keeps_the_latest_and_drops_the_oldest() -> None:
-    topic = Topic("a", LogPosition(first_sequence=1, last_sequence=0, ended=False))
+    topic = Topic("a", LogPosition(first_sequence=1, last_sequence=0, ended=False), Turns())
     rings = Rings()
     for sequence in range(1, 11):
         event = StoredEvent(sequence=sequence, occurred_at=_NOW, encoded=bytes(1024 * 1024))
@@ -413,7 +429,8 @@ def test_a_ring_keeps_the_latest_and_drops_the_oldest() -> None:
 def test_quiet_logs_lose_their_rings_first() -> None:
     rings = Rings(max_bytes=10_000)
     topics = [
-        Topic("a", LogPosition(first_sequence=1, last_sequence=0, ended=False)) for _ in range(3)
+        Topic("a", LogPosition(first_sequence=1, last_sequence=0, ended=False), Turns())
+        for _ in range(3)
     ]
 
     def grow(topic: Topic) -> None:
