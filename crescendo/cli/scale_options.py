@@ -18,6 +18,16 @@ LogOption: TypeAlias = Annotated[
         rich_help_panel=SEARCH_PANEL,
     ),
 ]
+ScalesOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--scales",
+        metavar="FILE|JSON",
+        help="Scales of lists by model type or model run id, where they are not as they read, such as"
+        ' \'{"svm_classifier": {"C": "log", "tol": "linear"}}\'.',
+        rich_help_panel=SEARCH_PANEL,
+    ),
+]
 LinearOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

@@ -126,6 +126,22 @@ def parse_scales(log: Sequence[str], linear: Sequence[str]) -> dict[str, str]:
     return dict.fromkeys(log, "log") | dict.fromkeys(linear, "linear")
 
 
+def scales_of(content: Any) -> dict[str, dict[str, str]]:
+    """Takes scales of lists by model type or model run id out of JSON.
+
+    Raises:
+        BadArgument: it holds something else; which scales there are the server says.
+    """
+    if not isinstance(content, dict) or not all(
+        isinstance(each, dict) and all(isinstance(scale, str) for scale in each.values())
+        for each in content.values()
+    ):
+        raise BadArgument(
+            'the scales must be a JSON object such as {"svm_classifier": {"C": "log", "tol": "linear"}}'
+        )
+    return {key: dict(each) for key, each in content.items()}
+
+
 def _distribution(text: str) -> Distribution:
     match = _DISTRIBUTION.fullmatch(text)
     if match is None:

@@ -12,6 +12,7 @@ from crescendo.cli import (
     options,
     result_options,
     role_options,
+    scale_options,
     space_arguments,
 )
 from crescendo.cli.search.starting import budget, go_on, pruning, stage_stopping, stopping
@@ -73,6 +74,7 @@ def compare(
             rich_help_panel=options.SEARCH_PANEL,
         ),
     ] = None,
+    scales: scale_options.ScalesOption = None,
     grid_resolution: options.ResolutionOption = None,
     method: options.MethodOption = None,
     trials: options.TrialsOption = None,
@@ -142,6 +144,10 @@ def compare(
             {} if distributions is None else arguments.read_json(distributions)
         ),
     )
+    scaled = parsed(
+        "--scales",
+        lambda: space_arguments.scales_of({} if scales is None else arguments.read_json(scales)),
+    )
     typed = parsed("--spaces", lambda: space_arguments.parse_space(spaces)) or {}
     pruned = pruning(prune, keep)
     limits = budget(
@@ -155,7 +161,7 @@ def compare(
     splits = parsed("--splitter", lambda: arguments.parse_splitter(splitter))
     selected = result_options.selection(select, simpler)
     with options.client(coordinator, store) as client:
-        by_type = chosen.compared_model_runs(client, model_runs or [], (*given, *typed))
+        by_type = chosen.compared_model_runs(client, model_runs or [], (*given, *typed, *scaled))
         started = client.compare(
             list(by_type),
             method=method,
@@ -172,6 +178,11 @@ def compare(
             search_spaces={
                 key: each
                 for given_key, each in typed.items()
+                for key in ids_named(given_key, by_type)
+            },
+            scales={
+                key: each
+                for given_key, each in scaled.items()
                 for key in ids_named(given_key, by_type)
             },
             grid_resolution=grid_resolution,

@@ -97,8 +97,8 @@ def plan(
     min_improvement, target_score) and pruning (in place of --prune).
 
     Beside "stages" the file may give, by model type or model run: "grids", "distributions" such as
-    {"C": "loguniform(0.01,100)"}, "spaces" (typed), and "points" to try first. --dry-run shows what a plan
-    comes down to.
+    {"C": "loguniform(0.01,100)"}, "spaces" (typed), "scales" of lists such as {"C": "log"}, and "points" to
+    try first. --dry-run shows what a plan comes down to.
     """
     chosen = ModelChoice(
         dataset=dataset,
@@ -126,7 +126,7 @@ def plan(
     splits = parsed("--splitter", lambda: arguments.parse_splitter(splitter))
     selected = result_options.selection(select, simpler)
     with options.client(coordinator, store) as client:
-        named = (*given.grids, *given.distributions, *given.spaces, *given.points)
+        named = (*given.grids, *given.distributions, *given.spaces, *given.scales, *given.points)
         by_type = chosen.compared_model_runs(client, model_runs or [], named)
         started = client.start_plan(
             list(by_type),
@@ -134,6 +134,7 @@ def plan(
             grids=_by_model_run(given.grids, by_type),
             distributions=_by_model_run(given.distributions, by_type),
             search_spaces=_by_model_run(given.spaces, by_type),
+            scales=_by_model_run(given.scales, by_type),
             points_to_try=_by_model_run(given.points, by_type),
             try_current_parameters=baseline,
             space_type=space_type,

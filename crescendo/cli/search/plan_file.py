@@ -31,6 +31,7 @@ class PlanFile:
     grids: dict[str, space_arguments.ReadGrids]
     distributions: dict[str, dict[str, Distribution]]
     spaces: dict[str, dict[str, Any]]
+    scales: dict[str, dict[str, str]]
     points: dict[str, list[dict[str, GivenValue]]]
 
 
@@ -55,6 +56,7 @@ def parse_plan(text: str) -> PlanFile:
             for key, each in _objects(content, "distributions")
         },
         spaces=dict(_objects(content, "spaces")),
+        scales=space_arguments.scales_of(content.get("scales", {})),
         points={key: _points(key, each) for key, each in _members(content, "points").items()},
     )
 

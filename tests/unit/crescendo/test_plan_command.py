@@ -1,4 +1,4 @@
-"""What `crescendo search plan` asks the server for."""
+"""What `crescendo search plan`, and a comparison by model type, ask the server for."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tuning.v1 import presets_pb2
 PLAN = {
     "grids": {"svm_classifier": {"kernel": ["rbf"]}},
     "distributions": {"svm_classifier": {"C": "loguniform(0.01, 100)"}},
+    "scales": {"svm_classifier": {"gamma": "linear"}},
     "points": {"svm_classifier": [{"C": 10}]},
     "stages": [
         {"method": "sobol", "pruning": {"keep": 3}},
@@ -34,12 +35,19 @@ class _Services(orchestration_grpc.OrchestrationServiceServicer, model_grpc.Mode
 
     def __init__(self) -> None:
         self.asked: list[rpc.StartPlanRequest] = []
+        self.compared: list[rpc.StartMultiModelComparisonRequest] = []
 
     def StartPlan(
         self, request: rpc.StartPlanRequest, context: grpc.ServicerContext
     ) -> rpc.StartPlanResponse:
         self.asked.append(request)
         return rpc.StartPlanResponse(orchestration=messages.progressive_search())
+
+    def StartMultiModelComparison(
+        self, request: rpc.StartMultiModelComparisonRequest, context: grpc.ServicerContext
+    ) -> rpc.StartMultiModelComparisonResponse:
+        self.compared.append(request)
+        return rpc.StartMultiModelComparisonResponse(orchestration=messages.progressive_search())
 
     def GetModelRun(
         self, request: model_rpc.GetModelRunRequest, context: grpc.ServicerContext
@@ -82,6 +90,8 @@ def test_what_a_file_says_of_a_model_type_goes_to_the_model_runs_of_that_type(
     assert (
         list(asked.param_grids) == list(asked.distributions) == list(asked.points_to_try) == ["one"]
     )
+    assert list(asked.scales) == ["one"]
+    assert asked.scales["one"].parameters == {"gamma": "linear"}
     (point,) = asked.points_to_try["one"].points
     assert point.parameters["C"].number_value == 10
     assert asked.config_type == presets_pb2.CONFIG_TYPE_DEFAULT
@@ -91,6 +101,17 @@ def test_what_a_file_says_of_a_model_type_goes_to_the_model_runs_of_that_type(
     assert (sobol.pruning.rule, sobol.pruning.keep) == ("lossless", 3)
     assert (local.method, local.radius) == ("local", 0.1)
     assert not local.HasField("pruning")
+
+
+def test_a_comparison_takes_scales_as_a_plan_does(services: _Services) -> None:
+    scales = '{"svm_classifier": {"C": "linear"}}'
+    assert _run("search", "compare", "one", "other", "--scales", scales, "--detach") == 0
+    (asked,) = services.compared
+    assert list(asked.model_run_ids) == ["one", "other"]
+    assert {run: dict(each.parameters) for run, each in asked.scales.items()} == {
+        "one": {"C": "linear"}
+    }
+    assert _run("search", "compare", "one", "--scales", '{"C": "linear"}', "--detach") == 2
 
 
 def test_a_file_that_names_ids_asks_for_no_types(services: _Services) -> None:

@@ -20,6 +20,7 @@ def test_a_file_gives_stages_and_grids(tmp_path: Path) -> None:
             {
                 "grids": {"svm_classifier": {"C": [1, 10], "kernel": ["rbf"]}},
                 "distributions": {"svm_classifier": {"gamma": "loguniform(0.001, 1)"}},
+                "scales": {"svm_classifier": {"C": "log"}},
                 "points": {"mlp_classifier": [{"hidden_layer_sizes": [10, 5], "alpha": 1}]},
                 "stages": [
                     {"method": "random_search", "n_iter": 5, "stopping": {"plateau_trials": 3}},
@@ -39,6 +40,7 @@ def test_a_file_gives_stages_and_grids(tmp_path: Path) -> None:
         PlanStage(method="tpe", pruning=Pruning(keep=3)),
     ]
     assert plan.distributions == {"svm_classifier": {"gamma": loguniform(0.001, 1)}}
+    assert plan.scales == {"svm_classifier": {"C": "log"}}
     assert plan.points == {"mlp_classifier": [{"hidden_layer_sizes": (10, 5), "alpha": 1}]}
 
 
@@ -65,6 +67,11 @@ def test_a_file_gives_stages_and_grids(tmp_path: Path) -> None:
             "the distribution of C of svm_classifier must be text",
         ),
         ({"stages": [], "spaces": {"svm_classifier": "x"}}, '"spaces" of svm_classifier'),
+        ({"stages": [], "scales": {"svm_classifier": "log"}}, "the scales must be a JSON object"),
+        (
+            {"stages": [], "scales": {"svm_classifier": {"C": 1}}},
+            "the scales must be a JSON object",
+        ),
         ({"stages": [], "points": {"svm_classifier": {"C": 1}}}, '"points" of svm_classifier'),
         ({"stages": [], "points": []}, '"points" of the plan must be an object'),
         ({"stages": [{"method": "local", "radius": True}]}, '"radius" of stage 1 is True'),
