@@ -36,9 +36,11 @@ ROUNDS_PARAMETERS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The parameter that counts the rounds, by model type.
 
-Neural networks are not among them: scikit-learn begins their optimiser anew whenever a fit goes on, so that
-one fit in parts is another than one in a piece.
+Neural networks are not among them: going on by `warm_start` scikit-learn begins their optimiser anew, and by
+`partial_fit` the order of their rows, so that one fit in parts is another than one in a piece.
 """
+
+_BY_EPOCHS: Final = frozenset({"mlp_classifier", "mlp_regressor"})
 
 # What lets histogram gradient boosting end a fit before its rounds are made.
 _OWN: Final = "early_stopping"
@@ -74,6 +76,11 @@ def rounds_problem(model_type: str, fixed: Assignment, space: SearchSpace, *, ro
     Args:
         rows: of the dataset; 0 where that is not known.
     """
+    if model_type in _BY_EPOCHS:
+        return (
+            f"{model_type} fitted on from epoch to epoch has other scores than fitted at once; use steps of"
+            " training_size or fold"
+        )
     if model_type not in ROUNDS_PARAMETERS:
         known = ", ".join(sorted(ROUNDS_PARAMETERS))
         return f"{model_type} is not fitted round by round; of the model types, {known} are"

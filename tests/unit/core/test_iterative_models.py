@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from sklearn.datasets import make_classification
+from sklearn.neural_network import MLPClassifier
 
 from services.core.iterative_models import (
     DEFAULT_ROUNDS,
@@ -61,7 +64,8 @@ def test_a_search_reaches_as_many_rounds_as_its_longest_candidate() -> None:
     ("model_type", "fixed", "word"),
     [
         ("svm_classifier", {}, "not fitted round by round"),
-        ("mlp_classifier", {}, "not fitted round by round"),
+        ("mlp_classifier", {}, "use steps of training_size or fold"),
+        ("mlp_regressor", {}, "use steps of training_size or fold"),
         ("xgboost_classifier", {"early_stopping_rounds": 5}, "early_stopping_rounds"),
         ("gradient_boosting_regressor", {"n_iter_no_change": 5}, "n_iter_no_change"),
         ("hist_gradient_boosting_classifier", {"early_stopping": True}, "early_stopping"),
@@ -86,3 +90,18 @@ def test_histogram_boosting_of_many_rows_must_be_told_not_to_stop() -> None:
     assert not rounds_problem(name, {"early_stopping": False}, NOTHING, rows=10_001)
     # Where it never stops early, what would count its patience says nothing.
     assert not rounds_problem(name, {"n_iter_no_change": 10}, NOTHING)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_neural_network_fitted_on_is_another_than_one_fitted_at_once() -> None:
+    # What its refusal rests on: should this fail, scikit-learn has learnt to, and epochs could be steps.
+    features, target = make_classification(n_samples=600, random_state=0)
+    plain = MLPClassifier(max_iter=6, random_state=1).fit(features, target)
+    warm = MLPClassifier(max_iter=3, random_state=1, warm_start=True)
+    warm.fit(features, target).fit(features, target)
+    partial = MLPClassifier(random_state=1)
+    for _ in range(6):
+        partial.partial_fit(features, target, classes=[0, 1])
+    for parts in (warm, partial):
+        difference = parts.predict_proba(features) - plain.predict_proba(features)
+        assert np.abs(difference).max() > 1e-6
