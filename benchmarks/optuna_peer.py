@@ -63,17 +63,26 @@ def grpc_proxy(storage: Storage) -> Iterator[Storage]:
         yield proxy
 
 
-def seconds_of(storage: Storage, *, sampler: str, trials: int, processes: int) -> float:
-    """Runs a new study of trials that return at once, shared by processes that are warm. Returns: seconds.
-
-    Args:
-        sampler: `random` or `tpe`.
-        processes: their number; the trials are shared among them evenly.
-    """
+def new_study(storage: Storage) -> str:
+    """Makes a study. Returns: its name."""
     optuna = peer("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     name = f"bench-{uuid.uuid4().hex[:12]}"
     optuna.create_study(study_name=name, storage=storage.open())
+    return name
+
+
+def seconds_of(
+    storage: Storage, *, sampler: str, trials: int, processes: int, study: str = ""
+) -> float:
+    """Runs trials that return at once, shared by processes that are warm. Returns: seconds.
+
+    Args:
+        sampler: `random` or `tpe`.
+        processes: their number; the trials are shared among them evenly.
+        study: goes on with this one; a new one by default.
+    """
+    name = study or new_study(storage)
     with ExitStack() as stack:
         runners = []
         for place in range(processes):
