@@ -29,8 +29,8 @@ class Plan:
     """How many trials of each kind, and how often; a peer's rate does not grow with more of them."""
 
     ours: int = 5_000
-    optuna: int = 400
-    proxy: int = 60
+    optuna: int = 200
+    proxy: int = 40
     tpe: tuple[int, ...] = (500,)
     repeats: int = 3
 
