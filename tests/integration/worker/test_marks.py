@@ -33,6 +33,13 @@ orphan = subprocess.Popen(
 )
 print(orphan.pid, flush=True)
 """
+_BEARER = """
+import os
+from services.worker.adapters.evaluation.marks import MARK, bear
+bear(os.environ[MARK])
+print("marked", flush=True)
+input()
+"""
 _GUARD = "services.worker.guard"
 
 
@@ -85,6 +92,21 @@ def test_the_guard_of_a_worker_that_is_gone_ends_orphans_nobody_ever_saw(owner: 
     assert done.returncode == 0
     _, alive = psutil.wait_procs([orphan], timeout=60)
     assert alive == []
+
+
+def test_what_has_ended_is_not_found_though_nobody_has_asked_how(owner: str) -> None:
+    mark = family_mark(owner, 3)
+    with subprocess.Popen(
+        [sys.executable, "-c", _BEARER], env=os.environ | {MARK: mark}, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "marked\n"
+        assert marked(mark) == {psutil.Process(process.pid)}
+        process.kill()
+        # It is left as it ended: a zombie.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert marked(mark) == set()
 
 
 def test_strangers_bear_no_mark(owner: str) -> None:

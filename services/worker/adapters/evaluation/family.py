@@ -63,7 +63,7 @@ def relatives_of(pid: int, seen: Iterable[int]) -> set[psutil.Process]:
 
 
 def marked(mark: str) -> set[psutil.Process]:
-    """Finds the processes that were born with a mark, this one excepted; none but on Linux.
+    """Finds the living that were born with a mark, this process excepted; none but on Linux.
 
     Args:
         mark: a family's, or the beginning of many families' marks.
@@ -75,8 +75,8 @@ def marked(mark: str) -> set[psutil.Process]:
             if not name.isdecimal() or int(name) == own:
                 continue
             if bears(int(name), mark):
-                with suppress(psutil.Error):
-                    found.add(psutil.Process(int(name)))
+                # One that ended keeps its limits until somebody asks how it ended.
+                found |= {each for each in processes([int(name)]) if _lives(each)}
     return found
 
 
