@@ -159,7 +159,8 @@ def _used(folder: Path) -> float:
 
 def _size(folder: Path) -> int:
     total = 0
-    with suppress(OSError):
-        for each in folder.iterdir():
+    # Folds that children share lie below it, and may go at any time.
+    for each in folder.rglob("*"):
+        with suppress(OSError):
             total += each.stat().st_size
     return total

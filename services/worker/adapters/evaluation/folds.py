@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,15 @@ from sklearn.utils import _safe_indexing
 from services.core.objective import EvaluationSpec
 from services.core.splitting import Splitter
 from services.worker.adapters.dataset_folder import Features, TabularData, read_folder
+from services.worker.adapters.evaluation.shared_folds import shared_folds
 from services.worker.adapters.evaluation.splitters import splits_of
 
-# Folds of small data are kept as arrays; of large data only their indices, and rows are taken anew
-# for each fit, as GridSearchCV does.
+# Folds of small data are kept as arrays, those of large data in files that all children map; of the largest
+# only the indices are kept, and rows are taken anew for each fit, as GridSearchCV does.
 _KEPT_FOLDS_BYTES = 16 * 1024 * 1024
+_SHARED_FOLDS_BYTES = 1024 * 1024 * 1024
+# Files that memory cannot hold beside everything else would be read again for every fit.
+_SHARE_OF_MEMORY = 1 / 4
 _KEPT_FOLDS = 8
 _KEPT_DATASETS = 4
 
@@ -53,19 +59,31 @@ class Folds(Sequence[Fold]):
     """The splits of an evaluation, in order; `splitters.splits_of` says which they are.
 
     Args:
+        folder: the dataset's, where folds may be shared by way of files; None shares none.
         key: tells the splits of one dataset from all others.
     """
 
     def __init__(
-        self, data: TabularData, spec: EvaluationSpec, *, classifier: bool, key: Hashable
+        self,
+        data: TabularData,
+        spec: EvaluationSpec,
+        *,
+        classifier: bool,
+        key: Hashable,
+        folder: Path | None = None,
     ) -> None:
         self.data = data
         self._key = key
         self._indices = splits_of(spec, data, classifier=classifier)
         self._kept: list[Fold] | None = None
-        size = getattr(data.features, "nbytes", None)
-        if size is not None and size * len(self._indices) <= _KEPT_FOLDS_BYTES:
+        size = _bytes(data.features) * len(self._indices)
+        if 0 < size <= _KEPT_FOLDS_BYTES:
             self._kept = [self._take(index) for index in range(len(self._indices))]
+        elif folder is not None and 0 < size <= min(_SHARED_FOLDS_BYTES, _memory_to_share()):
+            # A full disk, a folder nobody may write to: each fit takes its own rows then.
+            with suppress(OSError, ValueError):
+                parts = shared_folds(folder, data.features, self._indices)
+                self._kept = [self._fold(index, *each) for index, each in enumerate(parts)]
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -80,12 +98,20 @@ class Folds(Sequence[Fold]):
 
     def _take(self, index: int) -> Fold:
         train, test = self._indices[index]
-        features, target = self.data.features, self.data.target
-        weights = self.data.roles.get("weight")
+        features = self.data.features
+        return self._fold(
+            index,
+            _read_only(_safe_indexing(features, train)),
+            _read_only(_safe_indexing(features, test)),
+        )
+
+    def _fold(self, index: int, train_features: Features, test_features: Features) -> Fold:
+        train, test = self._indices[index]
+        target, weights = self.data.target, self.data.roles.get("weight")
         return Fold(
-            train_features=_read_only(_safe_indexing(features, train)),
+            train_features=train_features,
             train_target=_read_only(target[train]),
-            test_features=_read_only(_safe_indexing(features, test)),
+            test_features=test_features,
             test_target=_read_only(target[test]),
             train_weights=None if weights is None else _read_only(weights[train]),
             test_weights=None if weights is None else _read_only(weights[test]),
@@ -119,13 +145,25 @@ class FoldStore:
         )
         if key not in self._folds:
             _make_room(self._folds, _KEPT_FOLDS)
-            self._folds[key] = Folds(self.dataset(folder), spec, classifier=classifier, key=key)
+            self._folds[key] = Folds(
+                self.dataset(folder), spec, classifier=classifier, key=key, folder=folder
+            )
         return self._folds[key]
 
 
 def _make_room(kept: dict[Any, Any], limit: int) -> None:
     while len(kept) >= limit:
         del kept[next(iter(kept))]
+
+
+def _bytes(features: Features) -> int:
+    """Counts an array's bytes; 0 for frames, whose columns are objects of each process."""
+    return features.nbytes if isinstance(features, np.ndarray) else 0
+
+
+def _memory_to_share() -> int:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(memory * _SHARE_OF_MEMORY)
 
 
 def _read_only(values: Any) -> Any:
