@@ -9,8 +9,8 @@ from concurrent import futures
 import grpc
 import pytest
 
-from crescendo.cli.main import main
 from tests.unit.crescendo import messages
+from tests.unit.crescendo.command_line import run
 from tuning.v1 import model_pb2 as model_pb
 from tuning.v1 import model_service_pb2 as model_rpc
 from tuning.v1 import model_service_pb2_grpc as model_grpc
@@ -72,19 +72,11 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Services]:
     server.stop(0).wait()
 
 
-def _run(*args: str) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main(args)
-    code = caught.value.code
-    assert isinstance(code, int)
-    return code
-
-
 def test_what_a_file_says_of_a_model_type_goes_to_the_model_runs_of_that_type(
     services: _Services,
 ) -> None:
     command = ["search", "plan", json.dumps(PLAN), "one", "other", "--detach"]
-    assert _run(*command, "--config-type", "default", "--no-baseline") == 0
+    assert run(*command, "--config-type", "default", "--no-baseline") == 0
     (asked,) = services.asked
     assert list(asked.model_run_ids) == ["one", "other"]
     assert (
@@ -105,18 +97,18 @@ def test_what_a_file_says_of_a_model_type_goes_to_the_model_runs_of_that_type(
 
 def test_a_comparison_takes_scales_as_a_plan_does(services: _Services) -> None:
     scales = '{"svm_classifier": {"C": "linear"}}'
-    assert _run("search", "compare", "one", "other", "--scales", scales, "--detach") == 0
+    assert run("search", "compare", "one", "other", "--scales", scales, "--detach") == 0
     (asked,) = services.compared
     assert list(asked.model_run_ids) == ["one", "other"]
     assert {run: dict(each.parameters) for run, each in asked.scales.items()} == {
         "one": {"C": "linear"}
     }
-    assert _run("search", "compare", "one", "--scales", '{"C": "linear"}', "--detach") == 2
+    assert run("search", "compare", "one", "--scales", '{"C": "linear"}', "--detach") == 2
 
 
 def test_a_file_that_names_ids_asks_for_no_types(services: _Services) -> None:
     plan = {"grids": {"one": {"C": [1, 2]}}, "stages": [{"method": "grid_search"}]}
-    assert _run("search", "plan", json.dumps(plan), "one", "--detach") == 0
+    assert run("search", "plan", json.dumps(plan), "one", "--detach") == 0
     (asked,) = services.asked
     assert list(asked.param_grids) == ["one"]
     assert not asked.HasField("try_current_parameters")
