@@ -9,6 +9,7 @@ its own behind one that says which of them holds the point; the others stand as 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -49,6 +50,36 @@ _SPECIAL_CHANCE = 0.2
 
 # Chance that a local move leaves the alternative it starts in.
 _ELSEWHERE_CHANCE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Dimensions that say one thing of a point together.
+
+    Attributes:
+        width: how many, at least 1.
+        one_hot: they are indicators of which at most one is set; else the block is a range's place.
+    """
+
+    width: int
+    one_hot: bool
+
+
+def blocks(space: SearchSpace) -> list[Block]:
+    """Divides the dimensions of a space's encoding, in their order."""
+    found: list[Block] = []
+    if space.alternatives:
+        found.append(Block(len(space.alternatives), one_hot=True))
+    for each in space.alternatives:
+        found += blocks(each)
+    for parameter in space.parameters:
+        width = _width(parameter)
+        if width and isinstance(parameter.domain, IntRange | FloatRange):
+            found.append(Block(1, one_hot=False))
+            width -= 1
+        if width:
+            found.append(Block(width, one_hot=True))
+    return found
 
 
 def n_dims(space: SearchSpace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -191,6 +192,18 @@ def test_points_asked_for_together_are_spread() -> None:
     known = [ended for _, ended in search(task("bayesian", MIXED), smooth, trials=12)]
     asked = make_searcher(task("bayesian", MIXED)).ask(count=4, first_index=12, known=known)
     assert len({assignment_digest(each.parameters) for each in asked}) == 4
+
+
+def test_bayesian_search_finds_a_small_best_value_in_a_range_asked_for_as_linear() -> None:
+    space = SearchSpace.of([Parameter(name="gamma", domain=FloatRange(low=1e-5, high=1.0))])
+
+    def narrow(point: Assignment) -> float:
+        gamma = point["gamma"]
+        assert isinstance(gamma, float)
+        return -abs(math.log10(gamma) + 4)
+
+    whole = search(task("bayesian", space), narrow, trials=16)
+    assert max(ended.score or -9 for _, ended in whole) > -0.2
 
 
 def test_bayesian_search_exhausts_a_small_space() -> None:
@@ -474,5 +487,5 @@ def test_a_gaussian_process_learns_from_trials_that_were_stopped_early() -> None
         trial(6, points[6].parameters, state=TrialState.PRUNED),
         metrics=(SplitScores(metric="accuracy", scores=(0.1,)),),
     )
-    without = searcher.ask(count=1, first_index=8, known=[*known, replace(stopped, metrics=())])
-    assert searcher.ask(count=1, first_index=8, known=[*known, stopped]) != without
+    without = searcher.ask(count=4, first_index=8, known=[*known, replace(stopped, metrics=())])
+    assert searcher.ask(count=4, first_index=8, known=[*known, stopped]) != without

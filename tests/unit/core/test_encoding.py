@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.encoding import from_unit_cube, n_dims, neighbours, to_unit_cube
+from services.core.encoding import (
+    Block,
+    blocks,
+    from_unit_cube,
+    n_dims,
+    neighbours,
+    to_unit_cube,
+)
 from services.core.errors import OutOfSpace
 from services.core.sampling import generator, sample
 from services.core.space import (
@@ -32,6 +39,22 @@ _MIXED = SearchSpace.of(
         Parameter(name="single", domain=Grid(values=(3,))),
     ]
 )
+
+
+def test_dimensions_that_say_one_thing_form_a_block() -> None:
+    assert blocks(_MIXED) == [
+        Block(1, one_hot=False),  # C
+        Block(1, one_hot=False),  # depth
+        Block(2, one_hot=True),  # its specials
+        Block(3, one_hot=True),  # kernel
+    ]
+
+
+def test_each_alternative_has_blocks_of_its_own() -> None:
+    other = SearchSpace.of([Parameter(name="C", domain=FloatRange(low=0.0, high=1.0))])
+    both = SearchSpace.of_alternatives([_MIXED, other])
+    assert blocks(both) == [Block(2, one_hot=True), *blocks(_MIXED), *blocks(other)]
+    assert sum(each.width for each in blocks(both)) == n_dims(both)
 
 
 def test_each_kind_of_parameter_has_its_dimensions() -> None:

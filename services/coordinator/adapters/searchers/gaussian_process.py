@@ -2,63 +2,44 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.stats import norm
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from scipy.linalg import cho_solve, solve_triangular
+from scipy.special import erfcx, ndtr
 
-FloatArray: TypeAlias = NDArray[np.float64]
+from services.coordinator.adapters.searchers.matern import most_probable_kernel
+from services.coordinator.adapters.searchers.score_scale import scaled
+from services.core.encoding import Block, FloatArray
 
-# A likelihood costs the cube of its points: length scales are learnt from a part, the posterior is not.
+# A likelihood costs the cube of its points: the kernel is learnt from a part, the posterior is not.
 _MOST_POINTS_TO_LEARN_FROM = 120
-_MOST_ITERATIONS = 40
-# What is expected of a hyperparameter before anything is known: its middle, and how many times as large or
-# small (e to the spread) it may well be. With a handful of points the likelihood alone is often highest where
-# all of them are noise, or where a dimension does not matter.
-_LENGTH, _LENGTH_SPREAD = 0.4, 0.7
-_VARIANCE, _VARIANCE_SPREAD = 1.0, 1.0
-_NOISE, _NOISE_SPREAD = 1e-4, 2.0
-# Scores far below the middle (a diverged fit) would flatten everything that matters.
-_WORST_DISTANCE = 3.0
+_LEAST_VARIANCE = 1e-12
+# Below this many deviations improvements cancel to nothing in the usual formula.
+_FAR_BELOW = -1.0
+# And beyond these the logarithm of the improvement is its leading term.
+_VERY_FAR_BELOW = -1e4
 
 
 class GaussianProcess:
-    """Matérn 5/2 with a length scale per dimension and noise (Rasmussen & Williams 2006, ch. 4 and 5).
+    """The posterior of scores (Rasmussen & Williams 2006, algorithm 2.1) under their most probable kernel.
 
-    Variance, length scales and noise are the most probable ones under the likelihood of the values and
-    log-normal priors (section 5.2). Deterministic: the same points and values give the same model.
+    Deterministic: the same points and scores give the same model.
 
     Args:
         points: float64, shape (n, d), in [0, 1]; the most informative first.
-        values: float64, shape (n,), finite; larger is better.
+        scores: float64, shape (n,), finite; larger is better.
+        blocks: those of the d dimensions.
     """
 
-    def __init__(self, points: FloatArray, values: FloatArray) -> None:
+    def __init__(self, points: FloatArray, scores: FloatArray, blocks: Sequence[Block]) -> None:
         self._points = points
-        self._values = _scaled(values)
+        self._values = scaled(scores)
         learn = slice(0, _MOST_POINTS_TO_LEARN_FROM)
-        kernel = ConstantKernel(_VARIANCE, (1e-2, 1e2)) * Matern(
-            length_scale=np.full(points.shape[1], _LENGTH),
-            length_scale_bounds=(0.05, 10.0),
-            nu=2.5,
-        ) + WhiteKernel(_NOISE, (1e-7, 0.3))
-        learnt = GaussianProcessRegressor(kernel, alpha=1e-9, optimizer=_most_probable)
-        with warnings.catch_warnings():
-            # A length scale at its bound means the dimension does not matter: nothing to warn of.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            learnt.fit(points[learn], self._values[learn])
-        self._kernel = learnt.kernel_.k1
-        self._noise = float(learnt.kernel_.k2.noise_level)
-        self._posterior = self._fit(points, self._values)
+        self._kernel = most_probable_kernel(points[learn], self._values[learn], blocks)
+        self._condition(points, self._values)
         # The best of noisy values promises too much; the model's own view of it does not.
-        self._best = float(self._posterior.predict(points).max())
+        self._best = float(self._predicted(points)[0].max())
 
     def pretend(self, pending: FloatArray) -> None:
         """Takes points whose values are not known yet as if each had come out best.
@@ -73,60 +54,46 @@ class GaussianProcess:
         """
         if len(pending):
             lies = np.full(len(pending), float(self._values.max()))
-            self._posterior = self._fit(
+            self._condition(
                 np.vstack([self._points, pending]), np.concatenate([self._values, lies])
             )
 
-    def expected_improvement(self, points: FloatArray) -> FloatArray:
-        """Expected improvement over the best (Jones et al. 1998, eq. 15), in scaled units.
+    def log_expected_improvement(self, points: FloatArray) -> FloatArray:
+        """Logarithm of the expected improvement over the best (Jones et al. 1998, eq. 15).
+
+        A logarithm, since far from the best improvements are too small for a float while one is still
+        a thousand times another (Ament et al. 2023, section 4.1).
 
         Args:
             points: shape (n, d).
 
-        Returns: shape (n,), ≥ 0.
+        Returns: shape (n,), finite; of improvements in scaled units.
         """
-        mean, deviation = self._posterior.predict(points, return_std=True)
-        deviation = np.maximum(deviation, 1e-9)
-        ahead = mean - self._best
-        z = ahead / deviation
-        return np.asarray(np.maximum(ahead * norm.cdf(z) + deviation * norm.pdf(z), 0.0))
+        mean, deviation = self._predicted(points)
+        return np.asarray(np.log(deviation) + log_improvement((mean - self._best) / deviation))
 
-    def _fit(self, points: FloatArray, values: FloatArray) -> GaussianProcessRegressor:
-        model = GaussianProcessRegressor(self._kernel, alpha=self._noise, optimizer=None)
-        return model.fit(points, values)
+    def _condition(self, points: FloatArray, values: FloatArray) -> None:
+        self._conditioned = points
+        self._factor = self._kernel.factor(points)
+        self._weights = cho_solve((self._factor, True), values, check_finite=False)
 
-
-def _scaled(values: FloatArray) -> FloatArray:
-    middle, top = float(np.median(values)), float(values.max())
-    if top > middle:
-        values = np.maximum(values, middle - _WORST_DISTANCE * (top - middle))
-    spread = float(values.std())
-    return np.asarray((values - values.mean()) / (spread if spread > 0 else 1.0))
+    def _predicted(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        covariances = self._kernel.between(points, self._conditioned)
+        explained = solve_triangular(self._factor, covariances.T, lower=True, check_finite=False)
+        variance = self._kernel.variance - (explained**2).sum(axis=0)
+        return covariances @ self._weights, np.sqrt(np.maximum(variance, _LEAST_VARIANCE))
 
 
-def _most_probable(
-    objective: Callable[..., Any], start: FloatArray, bounds: FloatArray
-) -> tuple[FloatArray, float]:
-    """Minimises the negative logarithm of likelihood times priors; parameters are logarithms.
-
-    Args:
-        objective: gives the negative log likelihood and its gradient.
-        start: the priors' middles; shape (d + 2,): variance, length scales, noise, in the kernel's order.
-        bounds: shape (d + 2, 2).
-    """
-    spreads = np.array([_VARIANCE_SPREAD, *[_LENGTH_SPREAD] * (len(start) - 2), _NOISE_SPREAD])
-
-    def posterior(parameters: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = objective(parameters)
-        away = (parameters - start) / spreads
-        return float(value + 0.5 * away @ away), np.asarray(gradient + away / spreads)
-
-    found = minimize(
-        posterior,
-        start,
-        method="L-BFGS-B",
-        jac=True,
-        bounds=bounds,
-        options={"maxiter": _MOST_ITERATIONS},
+def log_improvement(ahead: FloatArray) -> FloatArray:
+    """log(φ(z) + z Φ(z)), by the deviations z a mean is ahead of the best."""
+    near = np.maximum(ahead, _FAR_BELOW)
+    usual = np.log(np.exp(-0.5 * near**2) / np.sqrt(2 * np.pi) + near * ndtr(near))
+    behind = np.clip(-ahead, -_FAR_BELOW, -_VERY_FAR_BELOW)
+    rest = 1.0 - np.sqrt(np.pi / 2) * behind * erfcx(behind / np.sqrt(2))
+    leading = np.where(
+        ahead > _VERY_FAR_BELOW,
+        np.log(np.maximum(rest, 1e-300)),
+        -2 * np.log(np.maximum(-ahead, 1.0)),
     )
-    return np.asarray(found.x), float(found.fun)
+    far = -0.5 * ahead**2 - 0.5 * np.log(2 * np.pi) + leading
+    return np.asarray(np.where(ahead > _FAR_BELOW, usual, far))
