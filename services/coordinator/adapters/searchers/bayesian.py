@@ -91,10 +91,10 @@ class BayesianSearcher:
     """
 
     def __init__(self, task: SearchTask) -> None:
-        self._bounds = hull_space(task.original_space)
+        bounds = hull_space(task.original_space)
         self._box = hull_space(task.space)
         modelled = ModelledSpace(task.modelling_space or task.original_space)
-        self._views = _views(modelled, self._bounds, self._box)
+        self._views = _views(modelled, bounds, self._box)
         self._explore_share = modelled_explore_share(task)
         self._seed = stage_seed(task)
         if n_dims(self._box) == 0:
