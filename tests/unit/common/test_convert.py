@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -42,38 +42,25 @@ from services.common.convert.values import (
 )
 from services.core import event as events
 from services.core import run as runs
-from services.core.intervals import IntervalMethod, SplitFacts
-from services.core.objective import ColumnKind, EvaluationSpec, Step
+from services.core.intervals import IntervalMethod
+from services.core.objective import EvaluationSpec
 from services.core.plan import LifecycleState, Plan, StagePlan, TuningRunPlan
-from services.core.pruning import PruneDecision, Threshold
+from services.core.pruning import Threshold
 from services.core.pruning_settings import (
     ASHA,
     MEDIAN,
-    PRUNING_RULES,
     RACING,
     RACING_TESTS,
     Pruning,
     StepKind,
 )
-from services.core.refinement import ParameterRefinement, Refinement
-from services.core.selection import ONE_STANDARD_ERROR, Preference, Selection, Simpler
 from services.core.space import (
-    Choices,
-    Domain,
-    Fixed,
-    FloatRange,
-    Grid,
-    IntRange,
-    Parameter,
     SearchSpace,
     Value,
 )
-from services.core.splitting import Splitter
 from services.core.start_points import StartPoints
 from services.core.stopping import StoppingRules
 from services.core.trial import (
-    Failure,
-    FailureKind,
     NewTrial,
     SplitScores,
     Trial,
@@ -81,196 +68,9 @@ from services.core.trial import (
     TrialResult,
     TrialState,
 )
+from tests.unit.common import core_values
 from tests.unit.core import strategies
 from tuning.v1 import event_pb2, search_space_pb2
-
-# hypothesis wants naive bounds and adds the zone itself.
-_NAIVE_START = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
-_NAIVE_END = datetime(2100, 1, 1, tzinfo=UTC).replace(tzinfo=None)
-_names = st.text(min_size=1, max_size=12)
-_floats = st.floats(allow_nan=False, allow_infinity=False)
-_ints = st.integers(min_value=-(2**63), max_value=2**63 - 1)
-_counts = st.integers(min_value=0, max_value=2**31 - 1)
-_scalars = st.one_of(st.none(), st.booleans(), _ints, _floats, st.text(max_size=8))
-_values: st.SearchStrategy[Value] = st.one_of(_scalars, st.lists(_scalars, max_size=4).map(tuple))
-_value_tuples = st.lists(_values, min_size=1, max_size=4).map(tuple)
-
-
-@st.composite
-def _float_ranges(draw: st.DrawFn) -> FloatRange:
-    low, high = sorted((draw(_floats), draw(_floats)))
-    step = draw(st.none() | st.floats(min_value=1e-300, allow_infinity=False))
-    return FloatRange(low=low, high=high, log=low > 0 and draw(st.booleans()), step=step)
-
-
-@st.composite
-def _int_ranges(draw: st.DrawFn) -> IntRange:
-    low, high = sorted((draw(_ints), draw(_ints)))
-    log = low > 0 and draw(st.booleans())
-    return IntRange(low=low, high=high, log=log, step=draw(st.integers(1, 100)))
-
-
-_domains: st.SearchStrategy[Domain] = st.one_of(
-    _float_ranges(),
-    _int_ranges(),
-    st.builds(Choices, values=_value_tuples),
-    st.builds(Fixed, value=_values),
-    st.builds(Grid, values=_value_tuples),
-)
-_parameters = st.builds(
-    Parameter, name=_names, domain=_domains, specials=st.one_of(st.just(()), _value_tuples)
-)
-_spaces = st.lists(_parameters, max_size=3, unique_by=lambda each: each.name).map(
-    lambda each: SearchSpace(parameters=tuple(sorted(each, key=lambda one: one.name)))
-)
-_assignments = st.dictionaries(_names, _values, max_size=4)
-_moments = st.datetimes(min_value=_NAIVE_START, max_value=_NAIVE_END, timezones=st.just(UTC))
-_prunes = st.builds(
-    PruneDecision,
-    stop=st.just(True),
-    rule=st.sampled_from(PRUNING_RULES),
-    step_kind=st.sampled_from(StepKind),
-    step=_counts,
-    value=_floats,
-    cut_off=_floats,
-    peers=_counts,
-)
-_failures = st.builds(Failure, kind=st.sampled_from(FailureKind), message=st.text(max_size=20))
-_split_scores = st.lists(_floats, max_size=5).map(tuple)
-_metrics = st.lists(
-    st.builds(SplitScores, metric=_names, scores=_split_scores, train_scores=_split_scores),
-    max_size=2,
-).map(tuple)
-_splits = st.lists(
-    st.builds(
-        SplitFacts,
-        train_rows=_counts,
-        test_rows=_counts,
-        fit_seconds=_floats,
-        score_seconds=_floats,
-        best_rounds=st.one_of(st.none(), st.integers(1, 10_000)),
-        optimistic=st.booleans(),
-    ),
-    max_size=5,
-).map(tuple)
-_bests = st.builds(
-    runs.BestTrial,
-    trial_number=_counts,
-    tuning_run_id=_names,
-    model_run_id=_names,
-    model_type=_names,
-    method=_names,
-    score=_floats,
-    parameters=_assignments,
-)
-_splitters = st.builds(
-    Splitter,
-    type=_names,
-    n_splits=st.none() | _counts,
-    shuffle=st.none() | st.booleans(),
-    n_repeats=st.none() | _counts,
-    test_size=st.none() | _floats,
-    gap=st.none() | _counts,
-    max_train_rows=st.none() | _counts,
-    test_rows=st.none() | _counts,
-)
-_evaluations = st.builds(
-    EvaluationSpec,
-    dataset_id=_names,
-    dataset_hash=_names,
-    model_type=_names,
-    fixed_parameters=_assignments,
-    steps=st.lists(
-        st.builds(
-            Step,
-            type=_names,
-            name=_names,
-            parameters=_assignments,
-            columns=st.sampled_from(ColumnKind),
-        ),
-        max_size=2,
-    ).map(tuple),
-    cv_folds=st.integers(2, 20),
-    metrics=st.lists(_names, min_size=1, max_size=3).map(tuple),
-    random_state=st.integers(0, 2**32 - 1),
-    trial_timeout_seconds=st.one_of(st.none(), st.integers(1, 10**6).map(lambda n: n / 1000)),
-    splitter=st.none() | _splitters,
-    weighted_scoring=st.booleans(),
-    return_train_scores=st.booleans(),
-)
-_refinements = st.builds(
-    Refinement,
-    refinement_id=_counts,
-    orchestration_id=_names,
-    source_tuning_run_id=_names,
-    target_tuning_run_id=_names,
-    refinement_factor=_floats,
-    evidence_trial_numbers=st.lists(_counts, max_size=4).map(tuple),
-    best_trial_number=_counts,
-    parameters=st.lists(
-        st.builds(
-            ParameterRefinement,
-            name=_names,
-            before=_parameters,
-            after=_parameters,
-            rule=_names,
-            explanation=_names,
-        ),
-        max_size=2,
-    ).map(tuple),
-    space_before=_spaces,
-    space_after=_spaces,
-    summary=_names,
-)
-_SELECTION = Selection(
-    rule=ONE_STANDARD_ERROR,
-    simpler=(
-        Simpler(parameter="C", prefer=Preference.LOWER),
-        Simpler(parameter="tol", prefer=Preference.HIGHER),
-    ),
-)
-_states = st.sampled_from(LifecycleState)
-_payloads: st.SearchStrategy[events.Payload] = st.one_of(
-    st.builds(
-        events.OrchestrationChanged,
-        state=_states,
-        reason=_names,
-        message=_names,
-        final=st.booleans(),
-    ),
-    st.builds(
-        events.StageChanged,
-        stage_index=st.integers(0, 9),
-        tuning_run_id=_names,
-        state=_states,
-        planned_trials=_counts,
-    ),
-    st.builds(events.RefinementMade, refinement=_refinements),
-    st.builds(events.TrialsQueued, tuning_run_id=_names, first_number=_counts, count=_counts),
-    st.builds(
-        events.TrialStarted, number=_counts, attempt=_counts, worker=_names, tuning_run_id=_names
-    ),
-    st.builds(events.FoldScored, number=_counts, attempt=_counts, split=_counts, score=_floats),
-    st.builds(
-        events.TrialRequeued, number=_counts, attempt=_counts, cause=st.sampled_from(FailureKind)
-    ),
-    st.builds(
-        events.TrialFinished,
-        number=_counts,
-        attempt=_counts,
-        state=st.sampled_from(TrialState),
-        tuning_run_id=_names,
-        score=st.one_of(st.none(), _floats),
-        split_scores=_split_scores,
-        failure=st.one_of(st.none(), _failures),
-        duration_seconds=_floats,
-        prune_decision=st.one_of(st.none(), _prunes),
-        train_scores=_split_scores,
-    ),
-    st.builds(events.BestImproved, best=_bests),
-    st.builds(events.OrchestrationReopened, total_trials=_counts),
-    st.builds(events.Notice, reason=_names, message=_names, tuning_run_id=_names),
-)
 
 
 def _typed(value: Value) -> object:
@@ -279,14 +79,14 @@ def _typed(value: Value) -> object:
     return (type(value), value)
 
 
-@given(_values)
+@given(core_values.values)
 def test_a_value_keeps_its_type(value: Value) -> None:
     sent = value_to_proto(value).SerializeToString()
     received = value_from_proto(search_space_pb2.ParameterValue.FromString(sent))
     assert _typed(received) == _typed(value)
 
 
-@given(_assignments)
+@given(core_values.assignments)
 def test_an_assignment_comes_back(assignment: dict[str, Value]) -> None:
     assert assignment_from_proto(assignment_to_proto(assignment)) == assignment
 
@@ -298,7 +98,7 @@ def test_conditions_constraints_and_alternatives_come_back_from_protobuf(
     assert repr(space_from_proto(space_to_proto(space))) == repr(space)
 
 
-@given(_spaces)
+@given(core_values.spaces)
 def test_a_space_comes_back(space: SearchSpace) -> None:
     assert space_from_proto(space_to_proto(space)) == space
 
@@ -308,12 +108,12 @@ def test_a_parameter_without_a_domain_is_refused() -> None:
         parameter_from_proto(search_space_pb2.Parameter(name="C"))
 
 
-@given(_evaluations)
+@given(core_values.evaluations)
 def test_an_evaluation_comes_back(spec: EvaluationSpec) -> None:
     assert evaluation_from_proto(evaluation_to_proto(spec)) == spec
 
 
-@given(_payloads, st.integers(1, 2**62), _moments)
+@given(core_values.payloads, st.integers(1, 2**62), core_values.moments)
 def test_an_event_comes_back(payload: events.Payload, sequence: int, occurred_at: datetime) -> None:
     event = events.Event(
         orchestration_id="o", sequence=sequence, occurred_at=occurred_at, payload=payload
@@ -330,28 +130,28 @@ def test_an_event_of_an_unknown_kind_is_refused() -> None:
 @given(
     st.builds(
         Trial,
-        orchestration_id=_names,
-        number=_counts,
-        tuning_run_id=_names,
+        orchestration_id=core_values.names,
+        number=core_values.counts,
+        tuning_run_id=core_values.names,
         stage_index=st.integers(0, 9),
         state=st.sampled_from(TrialState),
-        attempt=_counts,
-        parameters=_assignments,
-        candidate_index=st.one_of(st.none(), _counts),
-        phase=_names,
-        suggestion_index=_counts,
-        suggested_at_sequence=_counts,
-        score=st.one_of(st.none(), _floats),
-        metrics=_metrics,
-        failure=st.one_of(st.none(), _failures),
-        worker=_names,
-        fit_seconds=_floats,
-        score_seconds=_floats,
-        queued_at=_moments,
-        started_at=st.one_of(st.none(), _moments),
-        finished_at=st.one_of(st.none(), _moments),
-        prune_decision=st.one_of(st.none(), _prunes),
-        splits=_splits,
+        attempt=core_values.counts,
+        parameters=core_values.assignments,
+        candidate_index=st.one_of(st.none(), core_values.counts),
+        phase=core_values.names,
+        suggestion_index=core_values.counts,
+        suggested_at_sequence=core_values.counts,
+        score=st.one_of(st.none(), core_values.floats),
+        metrics=core_values.metrics,
+        failure=st.one_of(st.none(), core_values.failures),
+        worker=core_values.names,
+        fit_seconds=core_values.floats,
+        score_seconds=core_values.floats,
+        queued_at=core_values.moments,
+        started_at=st.one_of(st.none(), core_values.moments),
+        finished_at=st.one_of(st.none(), core_values.moments),
+        prune_decision=st.one_of(st.none(), core_values.prunes),
+        splits=core_values.splits,
         interval_method=st.sampled_from(IntervalMethod),
     )
 )
@@ -382,15 +182,20 @@ def test_a_missing_secondary_score_travels_as_nan() -> None:
 @given(
     st.builds(
         TrialResult,
-        trial=st.builds(TrialKey, orchestration_id=_names, number=_counts, attempt=_counts),
+        trial=st.builds(
+            TrialKey,
+            orchestration_id=core_values.names,
+            number=core_values.counts,
+            attempt=core_values.counts,
+        ),
         state=st.sampled_from(TrialState),
-        metrics=_metrics,
-        failure=st.one_of(st.none(), _failures),
-        fit_seconds=_floats,
-        score_seconds=_floats,
-        duration_seconds=_floats,
-        prune_decision=st.one_of(st.none(), _prunes),
-        splits=_splits,
+        metrics=core_values.metrics,
+        failure=st.one_of(st.none(), core_values.failures),
+        fit_seconds=core_values.floats,
+        score_seconds=core_values.floats,
+        duration_seconds=core_values.floats,
+        prune_decision=st.one_of(st.none(), core_values.prunes),
+        splits=core_values.splits,
         interval_method=st.sampled_from(IntervalMethod),
     )
 )
@@ -401,18 +206,18 @@ def test_a_result_comes_back(result: TrialResult) -> None:
 @given(
     st.builds(
         NewTrial,
-        parameters=_assignments,
-        candidate_index=st.one_of(st.none(), _counts),
-        phase=_names,
-        suggestion_index=_counts,
-        suggested_at_sequence=_counts,
+        parameters=core_values.assignments,
+        candidate_index=st.one_of(st.none(), core_values.counts),
+        phase=core_values.names,
+        suggestion_index=core_values.counts,
+        suggested_at_sequence=core_values.counts,
     )
 )
 def test_a_new_trial_comes_back(trial: NewTrial) -> None:
     assert new_trial_from_proto(new_trial_to_proto(trial)) == trial
 
 
-@given(_spaces, _evaluations)
+@given(core_values.spaces, core_values.evaluations)
 def test_a_plan_comes_back(space: SearchSpace, evaluation: EvaluationSpec) -> None:
     plan = Plan(
         workflow="progressive_search",
@@ -445,12 +250,12 @@ def test_a_plan_comes_back(space: SearchSpace, evaluation: EvaluationSpec) -> No
         max_concurrent_trials=0,
         notices=("A: b",),
         stopping=StoppingRules(plateau_trials=7, min_improvement=0.25),
-        selection=_SELECTION,
+        selection=core_values.SELECTION,
     )
     assert plan_from_proto(plan_to_proto(plan, None, b"")) == plan
 
 
-@given(_spaces, st.one_of(st.none(), _bests), _moments)
+@given(core_values.spaces, st.one_of(st.none(), core_values.bests), core_values.moments)
 def test_an_orchestration_comes_back(
     space: SearchSpace, best: runs.BestTrial | None, moment: datetime
 ) -> None:
@@ -514,7 +319,7 @@ def test_an_orchestration_comes_back(
         random_state=42,
         max_concurrent_trials=3,
         stopping=StoppingRules(plateau_trials=7, target_score=-0.5),
-        selection=_SELECTION,
+        selection=core_values.SELECTION,
     )
     message = orchestration_to_proto(orchestration)
     assert message.percentage == 62.5
@@ -564,10 +369,10 @@ def test_something_without_a_json_form_is_refused() -> None:
     ),
     st.builds(
         Threshold,
-        score=_floats,
+        score=core_values.floats,
         place=st.one_of(
             st.none(),
-            st.tuples(st.one_of(_counts, st.just(2**63 - 1)), _counts),
+            st.tuples(st.one_of(core_values.counts, st.just(2**63 - 1)), core_values.counts),
         ),
         keep=st.integers(1, 1_000),
     ),
