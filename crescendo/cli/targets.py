@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import typer
 
 from crescendo.cli import arguments
+from crescendo.client.errors import InvalidRequest, Violation
 from crescendo.client.library import Crescendo
-from crescendo.client.model import DatasetRoles, Step
+from crescendo.client.model import DatasetRoles, ModelRun, Step
 
 ResultT = TypeVar("ResultT")
 
@@ -65,12 +67,20 @@ class ModelChoice:
         fixed = parsed("--fixed", lambda: arguments.parse_parameters(self.fixed))
         steps = parse_steps(self.steps)
         dataset_id = find_dataset(client, dataset, self.target, self.roles)
-        made = [
-            client.create_model_run(
-                dataset_id, each, fixed=fixed, steps=steps, experiment=self.experiment
+
+        def create(model: str, *, validate_only: bool = False) -> ModelRun:
+            return client.create_model_run(
+                dataset_id,
+                model,
+                fixed=fixed,
+                steps=steps,
+                experiment=self.experiment,
+                validate_only=validate_only,
             )
-            for each in self.models
-        ]
+
+        if len(self.models) > 1:
+            _check_all(self.models, partial(create, validate_only=True))
+        made = [create(each) for each in self.models]
         return {each.model_run_id: each.model_type for each in made}
 
     def _refuse_beside(self, given: str) -> None:
@@ -89,6 +99,29 @@ class ModelChoice:
         ]
         if beside:
             raise typer.BadParameter(f"{', '.join(beside)} cannot be given beside {given}")
+
+
+def _check_all(models: Sequence[str], check: Callable[[str], object]) -> None:
+    """Checks all models before any is made, so that the refusal of one hides no other's.
+
+    Raises: InvalidRequest: with everything wrong, and the model it is wrong with.
+    """
+    wrong: list[Violation] = []
+    asked = ""
+    for model in dict.fromkeys(models):
+        try:
+            check(model)
+        except InvalidRequest as error:
+            asked = error.request_id
+            wrong += [
+                Violation(field=f"--model {model}: {each.field}", description=each.description)
+                for each in error.violations
+            ]
+    if wrong:
+        text = "; ".join(map(str, wrong))
+        raise InvalidRequest(
+            text, reason="INVALID_REQUEST", violations=tuple(wrong), request_id=asked
+        )
 
 
 def parse_steps(steps: Sequence[str]) -> list[Step]:

@@ -36,6 +36,7 @@ class _Services(orchestration_grpc.OrchestrationServiceServicer, model_grpc.Mode
     def __init__(self) -> None:
         self.asked: list[rpc.StartPlanRequest] = []
         self.compared: list[rpc.StartMultiModelComparisonRequest] = []
+        self.made: list[str] = []
 
     def StartPlan(
         self, request: rpc.StartPlanRequest, context: grpc.ServicerContext
@@ -55,6 +56,19 @@ class _Services(orchestration_grpc.OrchestrationServiceServicer, model_grpc.Mode
         kind = "ridge" if request.model_run_id == "other" else "svm_classifier"
         return model_rpc.GetModelRunResponse(
             model_run=model_pb.ModelRun(model_run_id=request.model_run_id, model_type=kind)
+        )
+
+    def CreateModelRun(
+        self, request: model_rpc.CreateModelRunRequest, context: grpc.ServicerContext
+    ) -> model_rpc.CreateModelRunResponse:
+        if request.model_type not in ("ridge", "svm_classifier"):
+            code = grpc.StatusCode.INVALID_ARGUMENT
+            wrong = [("model_type", f"{request.model_type!r} is not known")]
+            messages.refuse(context, code, messages.refusal(code, "one", "INVALID_REQUEST", wrong))
+        if not request.validate_only:
+            self.made.append(request.model_type)
+        return model_rpc.CreateModelRunResponse(
+            model_run=model_pb.ModelRun(model_run_id="made", model_type=request.model_type)
         )
 
 
@@ -112,3 +126,20 @@ def test_a_file_that_names_ids_asks_for_no_types(services: _Services) -> None:
     (asked,) = services.asked
     assert list(asked.param_grids) == ["one"]
     assert not asked.HasField("try_current_parameters")
+
+
+def test_all_that_is_wrong_with_compared_models_is_told_before_any_is_made(
+    services: _Services, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ("--model", "ridge", "--model", "rigde", "--model", "svmm")
+    assert run("search", "compare", "--dataset", "sklearn:wine", *models, "--detach") == 2
+    wrong = capsys.readouterr().err.splitlines()
+    assert wrong[:3] == [
+        "error: the request is invalid, in 2 places:",
+        "  --model rigde: model_type: 'rigde' is not known",
+        "  --model svmm: model_type: 'svmm' is not known",
+    ]
+    assert services.made == []
+    both = ("--model", "ridge", "--model", "svm_classifier")
+    assert run("search", "compare", "--dataset", "sklearn:wine", *both, "--detach") == 0
+    assert services.made == ["ridge", "svm_classifier"]
