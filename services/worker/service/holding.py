@@ -16,6 +16,12 @@ from services.worker.ports import Order, OrderKind
 # Short trials are claimed this long before the slots run out of them: a claim takes milliseconds,
 # and so do they.
 _CLAIM_AHEAD_SECONDS = 0.05
+# Others are claimed this long before a slot is expected to be free: sixteen trials that end at once are
+# followed by sixteen claims, one after the other in the store.
+_SPARE_SECONDS = 0.2
+# Of longer trials none is claimed before its slot is free: how long it would wait nobody knows well
+# enough, and another worker might have begun it.
+_LONGEST_WITH_SPARE_SECONDS = 2.0
 _DURATION_WEIGHT = 0.1
 _KEPT_ORDERS = 10_000
 
@@ -47,6 +53,7 @@ class Holding:
         self.slots = slots
         self._waiting: deque[Work] = deque()
         self._running: dict[TrialKey, tuple[Work, asyncio.Task[Any]]] = {}
+        self._ending_soon: set[TrialKey] = set()
         self._finishing: set[TrialKey] = set()
         self._stopped_early: OrderedDict[TrialKey, None] = OrderedDict()
         self._reserved = 0
@@ -111,6 +118,10 @@ class Holding:
     def started(self, work: Work, task: asyncio.Task[Any]) -> None:
         """Notes that a trial runs as a task; cancelling the task stops it."""
         self._running[work.key] = (work, task)
+        mean = self._mean_seconds
+        if mean is not None and mean <= _LONGEST_WITH_SPARE_SECONDS:
+            delay = max(0.0, mean - _SPARE_SECONDS)
+            asyncio.get_running_loop().call_later(delay, self._ends_soon, work.key)
 
     def stopped(self, work: Work, *, to_finish: bool, seconds: float | None = None) -> None:
         """Notes that a trial does not run any more.
@@ -120,6 +131,7 @@ class Holding:
             seconds: how long it ran, when that says something about others.
         """
         self._running.pop(work.key, None)
+        self._ending_soon.discard(work.key)
         if to_finish:
             self._finishing.add(work.key)
         if seconds is not None:
@@ -177,10 +189,17 @@ class Holding:
     def _has_room(self) -> bool:
         if self.free_slots() > 0:
             return True
+        if len(self._waiting) + self._reserved < len(self._ending_soon):
+            return True
         if self._reserved or self._mean_seconds is None:
             return False
         backlog = self._mean_seconds * (len(self._waiting) + len(self._running)) / self.slots
         return backlog < _CLAIM_AHEAD_SECONDS
+
+    def _ends_soon(self, key: TrialKey) -> None:
+        if key in self._running:
+            self._ending_soon.add(key)
+            self._notify()
 
     async def _until(self, condition: Callable[[], bool], patience_seconds: float) -> bool:
         try:
