@@ -10,11 +10,12 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from services.coordinator.adapters.searchers.questions import Question, Receiver, Sender
 from services.coordinator.adapters.searchers.registry import make_searcher
 from services.coordinator.adapters.searchers.suggesting import PooledSuggesting
 from services.coordinator.ports import SearcherFailed
 from services.core.space import Fixed, Parameter, SearchSpace
-from services.core.trial import Trial
+from services.core.trial import Trial, TrialState
 from tests.unit.coordinator.searching import MIXED, search, smooth, task
 
 SUBJECT = task("bayesian", MIXED)
@@ -47,6 +48,47 @@ async def test_a_process_answers_as_the_searcher_itself(
 ) -> None:
     asked = await suggesting.suggest(SUBJECT, count=2, first_index=7, known=known)
     assert list(asked) == list(make_searcher(SUBJECT).ask(count=2, first_index=7, known=known))
+
+
+@pytest.mark.parametrize("method", ["bayesian", "tpe"])
+async def test_a_process_that_hears_of_changes_only_answers_as_one_that_hears_all(
+    suggesting: PooledSuggesting, method: str
+) -> None:
+    subject = task(method, MIXED)
+    ended = [each for _, each in search(subject, smooth, trials=14)]
+    pending = [replace(each, state=TrialState.QUEUED, score=None, metrics=()) for each in ended]
+    histories = [
+        ended[:12],
+        [*ended[:12], *pending[12:]],
+        # Ended in another order than they began in.
+        [*ended[:12], pending[12], ended[13]],
+        # Looked up anew, with one that others had made meanwhile.
+        [ended[0], *ended[2:], ended[1]],
+        ended[:12],
+    ]
+    for known in histories:
+        asked = await suggesting.suggest(subject, count=2, first_index=14, known=known)
+        assert list(asked) == list(make_searcher(subject).ask(count=2, first_index=14, known=known))
+
+
+def test_a_process_is_told_each_change_once(known: list[Trial]) -> None:
+    sender, receiver = Sender(), Receiver()
+    changed = [*known[:3], replace(known[3], score=0.25), *known[4:]]
+    other = task("tpe", MIXED)
+    told = []
+    for subject, trials in (
+        (SUBJECT, known[:5]),
+        (SUBJECT, known),
+        (SUBJECT, changed),
+        (SUBJECT, changed),
+        (other, known),
+        (other, known[:2]),
+    ):
+        question = Question(task=subject, count=1, first_index=7, known=tuple(trials))
+        message = sender.message(question)
+        told.append([place for place, _ in message.changed])
+        assert receiver.question(message) == question
+    assert told == [[*range(5)], [5, 6], [3], [], [*range(7)], [0, 1]]
 
 
 async def test_a_killed_process_is_replaced_without_a_trace(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.coordinator.adapters.searchers.exploring import modelled_explore_share
+from services.coordinator.adapters.searchers.per_trial import PerTrial
 from services.coordinator.adapters.searchers.repeats import forced_repeat
 from services.coordinator.adapters.searchers.seeds import stage_seed
 from services.coordinator.adapters.searchers.start_up import START_UP_TRIALS, start_up_point
@@ -97,6 +98,7 @@ class BayesianSearcher:
         self._views = _views(modelled, bounds, self._box)
         self._explore_share = modelled_explore_share(task)
         self._seed = stage_seed(task)
+        self._digests = PerTrial(lambda trial: assignment_digest(trial.parameters))
         if n_dims(self._box) == 0:
             raise SearcherFailed(
                 "no parameter has more than one value, so there is nothing to model"
@@ -104,7 +106,7 @@ class BayesianSearcher:
 
     def ask(self, *, count: int, first_index: int, known: Sequence[Trial]) -> Sequence[Suggestion]:
         """As in Searcher."""
-        taken = {assignment_digest(trial.parameters) for trial in known}
+        taken = set(self._digests.of(known))
         evidence = self._evidence(known)
         models: dict[int, _Model] = {}
         suggestions: list[Suggestion] = []

@@ -13,9 +13,10 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 
-from services.coordinator.adapters.searchers.questions import Answer, Question
+from services.coordinator.adapters.searchers.questions import Answer, Message, Question, Receiver
 from services.coordinator.adapters.searchers.registry import make_searcher
-from services.coordinator.ports import SearcherFailed
+from services.coordinator.ports import SearcherFailed, SearchTask
+from services.core.searcher import Searcher
 
 _MODELS = {
     "bayesian": "services.coordinator.adapters.searchers.gaussian_process",
@@ -25,17 +26,29 @@ _MODELS = {
 _USUAL_METHOD = "bayesian"
 
 
-def answer(question: Question) -> Answer:
-    """Asks the searcher; whatever it raises becomes words, for another method can go on."""
-    try:
-        asked = make_searcher(question.task).ask(
-            count=question.count, first_index=question.first_index, known=question.known
-        )
-    except SearcherFailed as failure:
-        return [], str(failure)
-    except Exception as error:  # noqa: BLE001 (a library may raise anything)
-        return [], f"{type(error).__name__}: {error}"[:1_000]
-    return list(asked), ""
+class Answering:
+    """Answers questions, the same searcher's as long as they are of one task: what it worked out stays."""
+
+    def __init__(self) -> None:
+        self._searcher: tuple[SearchTask, Searcher] | None = None
+
+    def answer(self, question: Question) -> Answer:
+        """Asks the searcher; whatever it raises becomes words, for another method can go on."""
+        if self._searcher is not None and self._searcher[0] != question.task:
+            self._searcher = None
+        try:
+            if self._searcher is None:
+                self._searcher = (question.task, make_searcher(question.task))
+            asked = self._searcher[1].ask(
+                count=question.count, first_index=question.first_index, known=question.known
+            )
+        except SearcherFailed as failure:
+            self._searcher = None
+            return [], str(failure)
+        except Exception as error:  # noqa: BLE001 (a library may raise anything)
+            self._searcher = None
+            return [], f"{type(error).__name__}: {error}"[:1_000]
+        return list(asked), ""
 
 
 def main() -> None:
@@ -43,13 +56,14 @@ def main() -> None:
     answers = Connection(os.dup(1), readable=False)
     # What a library prints must not end up between the answers.
     os.dup2(2, 1)
-    questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
+    questions: queue.SimpleQueue[Message] = queue.SimpleQueue()
     incoming = Connection(os.dup(0), writable=False)
     threading.Thread(target=_read, args=(incoming, questions), daemon=True).start()
     _load_model(_USUAL_METHOD)
     answers.send(([], ""))
+    answering, receiver = Answering(), Receiver()
     while True:
-        answers.send(answer(questions.get()))
+        answers.send(answering.answer(receiver.question(questions.get())))
 
 
 def _load_model(method: str) -> None:
@@ -58,7 +72,7 @@ def _load_model(method: str) -> None:
         threading.Thread(target=importlib.import_module, args=(module,), daemon=True).start()
 
 
-def _read(pipe: Connection, questions: queue.SimpleQueue[Question]) -> None:
+def _read(pipe: Connection, questions: queue.SimpleQueue[Message]) -> None:
     while True:
         try:
             question = pipe.recv()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from services.coordinator.adapters.searchers.exploring import modelled_explore_share
+from services.coordinator.adapters.searchers.per_trial import PerTrial
 from services.coordinator.adapters.searchers.repeats import forced_repeat
 from services.coordinator.adapters.searchers.seeds import stage_seed
 from services.coordinator.adapters.searchers.start_up import START_UP_TRIALS, start_up_point
@@ -74,6 +76,11 @@ class DrawingSearcher:
         self._held = held_values(self._bounds) if engine.learns_across else {}
         self._explore_share = modelled_explore_share(task)
         self._seed = stage_seed(task)
+        self._digests = PerTrial(lambda trial: assignment_digest(trial.parameters))
+        self._lessons = {
+            space: PerTrial(partial(_lesson, space=space, held=self._held))
+            for space in (self._bounds, self._box)
+        }
         if n_dims(self._box) == 0:
             raise SearcherFailed(
                 "no parameter has more than one value, so there is nothing to model"
@@ -84,8 +91,8 @@ class DrawingSearcher:
         asked = _Asked(
             engine=self._engine,
             history=self._engine.history(known),
-            held=self._held,
-            taken={assignment_digest(trial.parameters) for trial in known},
+            lessons=self._lessons,
+            taken=set(self._digests.of(known)),
         )
         suggestions: list[Suggestion] = []
         for index in range(first_index, first_index + count):
@@ -152,7 +159,7 @@ class _Asked:
 
     engine: Engine
     history: list[Trial]
-    held: Assignment
+    lessons: dict[SearchSpace, PerTrial[Trial]]
     taken: set[str]
     pending: list[Assignment] = field(default_factory=list)
     models: dict[SearchSpace, Estimator | None] = field(default_factory=dict)
@@ -160,21 +167,21 @@ class _Asked:
     def model(self, space: SearchSpace) -> Estimator | None:
         """The model of a space; None while too few of its points have a score."""
         if space not in self.models:
-            lessons = [self._as_held(each, space) for each in self.history]
-            inside = [each for each in lessons if contains(space, each.parameters)]
+            inside = self.lessons[space].of(self.history)
             scored = sum(each.state is TrialState.SUCCEEDED for each in inside)
             self.models[space] = (
                 self.engine.estimator(space, inside) if scored >= START_UP_TRIALS else None
             )
         return self.models[space]
 
-    def _as_held(self, trial: Trial, space: SearchSpace) -> Trial:
-        """The trial as if its stage had held what this one holds."""
-        if not self.held:
-            return trial
+
+def _lesson(trial: Trial, *, space: SearchSpace, held: Assignment) -> Trial | None:
+    """The trial as if its stage had held what this one holds; None where it lies outside the space."""
+    if held:
         names = space.names
         searched = {name: each for name, each in trial.parameters.items() if name in names}
-        return replace(trial, parameters={**searched, **self.held})
+        trial = replace(trial, parameters={**searched, **held})
+    return trial if contains(space, trial.parameters) else None
 
 
 def _draw_seed(seed: int, index: int, attempt: int) -> int:

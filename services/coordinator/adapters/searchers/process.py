@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 
 import structlog
 
-from services.coordinator.adapters.searchers.questions import Answer, Question
+from services.coordinator.adapters.searchers.questions import Answer, Question, Sender
 from services.coordinator.ports import SearcherFailed
 from services.core.searcher import Suggestion
 
@@ -49,6 +49,11 @@ class _Child:
         self._process.stdin.close()
         self._process.stdout.close()
         self._ready = False
+        self._sender = Sender()
+
+    def knows(self, question: Question) -> bool:
+        """Whether it was last asked about the same task, and needs to be told little."""
+        return self._sender.knows(question.task)
 
     def ask(self, question: Question, timeout_seconds: float) -> list[Suggestion]:
         """Asks and waits. Raises: SearcherFailed, _Broken."""
@@ -56,7 +61,7 @@ class _Child:
             self._receive(_START_SECONDS)
             self._ready = True
         try:
-            self._questions.send(question)
+            self._questions.send(self._sender.message(question))
         except OSError as error:
             raise _Broken(f"the searcher's process is gone ({error})") from error
         suggestions, failure = self._receive(timeout_seconds)
@@ -118,7 +123,7 @@ class SearcherProcesses:
                 raise SearcherFailed(str(error)) from error
 
     async def _ask(self, question: Question) -> list[Suggestion]:
-        child = self._idle.pop() if self._idle else _Child()
+        child = self._take(question)
         self._busy.add(child)
         answer = asyncio.ensure_future(
             asyncio.to_thread(child.ask, question, self._timeout_seconds)
@@ -138,6 +143,14 @@ class SearcherProcesses:
             self._busy.discard(child)
         self._idle.append(child)
         return suggestions
+
+    def _take(self, question: Question) -> _Child:
+        """Takes an idle process, rather one that knows the trials; a new one where none is idle."""
+        knowing = next((each for each in self._idle if each.knows(question)), None)
+        if knowing is not None:
+            self._idle.remove(knowing)
+            return knowing
+        return self._idle.pop() if self._idle else _Child()
 
     def close(self) -> None:
         """Ends all processes; nothing may be asked any more."""
