@@ -18,6 +18,7 @@ from tuning.v1 import (
     orchestration_pb2,
     orchestration_service_pb2,
     run_service_pb2,
+    trial_pb2,
 )
 
 TABLE = "\n".join(
@@ -270,3 +271,33 @@ def test_a_comparison_of_the_same_model_run_twice_is_refused(client: Client, for
         grpc.StatusCode.INVALID_ARGUMENT,
     )
     assert "random_search" in str(violations(error))
+
+
+def test_splits_without_a_class_and_candidates_no_fit_can_take_are_told(client: Client) -> None:
+    # Iris is sorted by class.
+    model_run_id = client.create_model_run("sklearn:iris", "k_neighbors_classifier")
+    started = client.start_tuning(
+        {
+            "model_run_id": model_run_id,
+            "param_grid": {"n_neighbors": [3, 50]},
+            "splitter": {"type": "time_series_split", "n_splits": 2},
+        }
+    )
+    ended = client.wait_for_end(started.orchestration_id)
+    (notice,) = (
+        each.notice
+        for each in client.events(started.orchestration_id)
+        if each.WhichOneof("payload") == "notice"
+    )
+    assert notice.reason == "CLASSES_NOT_TRAINED_ON"
+    assert notice.message.startswith("2 of 2 splits train without a class")
+    assert (ended.counts.succeeded, ended.counts.failed) == (2, 0)
+
+    started = client.start_tuning(
+        {"model_run_id": model_run_id, "param_grid": {"n_neighbors": [3, 140]}, "cv_folds": 3}
+    )
+    ended = client.wait_for_end(started.orchestration_id)
+    assert ended.state == orchestration_pb2.LIFECYCLE_STATE_COMPLETED
+    _, refused = client.trials(started.orchestration_id)
+    assert refused.failure.kind == trial_pb2.FAILURE_KIND_INVALID_PARAMETERS
+    assert refused.failure.message.startswith("Expected n_neighbors <= n_samples_fit")
