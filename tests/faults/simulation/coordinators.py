@@ -25,15 +25,24 @@ SELECT r.orchestration_id, r.state, r.created, r.planned, r.queued, r.running, r
         SELECT FROM crescendo.tuning_runs AS n
         WHERE n.orchestration_id = r.orchestration_id AND n.stage_index = r.stage_index + 1
             AND n.model_run_id = r.model_run_id
-    ) AS has_successor
+    ) AS has_successor,
+    (
+        SELECT b.best_number FROM crescendo.tuning_runs AS b
+        WHERE b.orchestration_id = r.orchestration_id AND b.stage_index = r.stage_index - 1
+            AND b.model_run_id = r.model_run_id
+    ) AS best_before
 FROM crescendo.tuning_runs AS r
 JOIN crescendo.orchestrations AS o USING (orchestration_id)
 WHERE r.tuning_run_id = $1
 """
 
 
-def suggestions(first: int, count: int) -> list[NewTrial]:
-    """Makes the points a searcher would suggest; the same for everyone who replays it."""
+def suggestions(first: int, count: int, best_before: int | None) -> list[NewTrial]:
+    """Makes the points a searcher would suggest; the same for everyone who replays it.
+
+    A stage after another one begins with a copy of its best, where that has an even number.
+    """
+    copied = best_before if best_before is not None and best_before % 2 == 0 else None
     return [
         NewTrial(
             parameters=assignment_to_proto({"C": float(index)}).SerializeToString(),
@@ -41,6 +50,7 @@ def suggestions(first: int, count: int) -> list[NewTrial]:
             phase="random",
             suggestion_index=index,
             suggested_at_sequence=1,
+            copied_from=copied if index == 0 else None,
         )
         for index in range(first, first + count)
     ]
@@ -117,7 +127,7 @@ class Coordinator(Process):
         if run["created"] < run["planned"] and room > 0:
             # A coordinator that replays the log may suggest again what was stored already.
             first = max(0, run["created"] - random.choice((0, 0, 0, 1, 2)))
-            points = suggestions(first, random.randint(1, room + 2))
+            points = suggestions(first, random.randint(1, room + 2), run["best_before"])
             made = await parts.call(
                 self,
                 "create",

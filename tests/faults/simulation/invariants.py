@@ -186,6 +186,9 @@ class _OneOrchestration:
             if run["reason"] == "BUDGET_SPENT" and run["state"] == "completed":
                 _check(len(mine) == run["planned"], f"{len(mine)} trials, not {run['planned']}")
             for each in mine:
+                if each["copied_from"] is not None:
+                    self._check_copy(each)
+                    continue
                 point = assignment_from_proto(
                     search_space_pb2.Assignment.FromString(each["parameters_proto"])
                 )
@@ -194,10 +197,19 @@ class _OneOrchestration:
 
         row = self._row
         if row["max_trials"] is not None:
-            _check(len(self._trials) <= row["max_trials"], f"{len(self._trials)} trials")
+            spent = sum(each["copied_from"] is None for each in self._trials)
+            _check(spent <= row["max_trials"], f"{spent} trials")
         if row["max_failed_trials"] is not None and row["failed"] > row["max_failed_trials"]:
             told = (row["state"], row["reason"])
             _check(told == ("failed", "TOO_MANY_FAILURES"), f"{row['failed']} failures, {told}")
+
+    def _check_copy(self, copy: Any) -> None:
+        number, source = copy["number"], self._trials[copy["copied_from"]]
+        _check(copy["state"] == "succeeded", f"copy {number} is {copy['state']}")
+        for name in ("state", "score", "metrics_proto", "parameters_proto"):
+            _check(copy[name] == source[name], f"copy {number} has another {name}")
+        _check(copy["started_at"] is None, f"copy {number} was run")
+        _check(copy["attempt"] == 0, f"copy {number} was tried again")
 
     def _check_costs(self) -> None:
         row, costs = self._row, self._costs
@@ -214,7 +226,9 @@ class _OneOrchestration:
             # Every attempt that ran is there: those given up, and the last one if it was claimed.
             attempts = {each["attempt"] for each in mine}
             _check(set(range(trial["attempt"])) <= attempts, f"costs of attempts {attempts}")
-            if trial["state"] == "succeeded":
+            if trial["copied_from"] is not None:
+                _check(not mine, f"copy {trial['number']} cost something")
+            elif trial["state"] == "succeeded":
                 _check(trial["finished_attempt"] in attempts, f"costs of attempts {attempts}")
 
     def _check_best(self) -> None:
