@@ -22,6 +22,8 @@ from benchmarks.stack import Stack, running, servers
 # The best of what was tried for each: processes for Optuna, slots for ours.
 _OPTUNA_PROCESSES = 2
 _SLOTS = 2
+# Model-based searches have as many trials open as there are slots: more are asked for, and written, together.
+_TPE_SLOTS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,52 +46,56 @@ _PLANS = {
 def measure(size: Size) -> list[Row]:
     """Measures random, grid and TPE searches beside Optuna's."""
     plan = _PLANS[size]
-    with (
-        servers() as on,
-        on.database() as dsn,
-        running(on, slots=_SLOTS, worker=timed_worker.ARGUMENTS) as stack,
-    ):
+    with servers() as on, on.database() as dsn:
         storage = optuna_peer.rdb(dsn)
-        with optuna_peer.grpc_proxy(storage) as proxy:
-            rates = _Rates(stack)
-
-            def optuna(at: optuna_peer.Storage, sampler: str, trials: int) -> Callable[[], float]:
-                return lambda: (
-                    trials
-                    / optuna_peer.seconds_of(
-                        at, sampler=sampler, trials=trials, processes=_OPTUNA_PROCESSES
-                    )
-                )
-
-            simple = in_turn(
-                {
-                    "random": lambda: rates.of("random_search", plan.ours),
-                    "grid": lambda: rates.of("grid_search", plan.ours),
-                    "rdb": optuna(storage, "random", plan.optuna),
-                    "proxy": optuna(proxy, "random", plan.proxy),
-                },
-                repeats=plan.repeats,
-                warm_up={
-                    "random": lambda: rates.of("random_search", 1_000),
-                    "rdb": optuna(storage, "random", 50),
-                },
-            )
-            rows = [
-                _row("P1", "random", plan.ours, simple["random"], simple, goal=30.0),
-                _row("P1 grid", "grid", plan.ours, simple["grid"], simple, goal=30.0),
-            ]
-            for trials in plan.tpe:
-                modelled = in_turn(
-                    {
-                        "tpe": lambda trials=trials: rates.of("tpe", trials),  # type: ignore[misc]
-                        "rdb": optuna(storage, "tpe", trials),
-                    },
-                    repeats=plan.repeats if trials <= 500 else 1,
-                )
-                goal = 5.0 if trials <= 500 else 2.0
-                name = f"P1 tpe {trials}"
-                rows.append(_row(name, "tpe", trials, modelled["tpe"], modelled, goal=goal))
+        with (
+            optuna_peer.grpc_proxy(storage) as proxy,
+            running(on, slots=_SLOTS, worker=timed_worker.ARGUMENTS) as stack,
+        ):
+            rows = _simple(_Rates(stack), storage, proxy, plan)
+        with running(on, slots=_TPE_SLOTS, worker=timed_worker.ARGUMENTS) as stack:
+            rows += [_modelled(_Rates(stack), storage, plan, trials) for trials in plan.tpe]
     return rows
+
+
+def _simple(
+    rates: _Rates, storage: optuna_peer.Storage, proxy: optuna_peer.Storage, plan: Plan
+) -> list[Row]:
+    found = in_turn(
+        {
+            "random": lambda: rates.of("random_search", plan.ours),
+            "grid": lambda: rates.of("grid_search", plan.ours),
+            "rdb": _optuna(storage, "random", plan.optuna),
+            "proxy": _optuna(proxy, "random", plan.proxy),
+        },
+        repeats=plan.repeats,
+        warm_up={
+            "random": lambda: rates.of("random_search", 1_000),
+            "rdb": _optuna(storage, "random", 50),
+        },
+    )
+    return [
+        _row("P1", "random", plan.ours, found["random"], found, goal=30.0),
+        _row("P1 grid", "grid", plan.ours, found["grid"], found, goal=30.0),
+    ]
+
+
+def _modelled(rates: _Rates, storage: optuna_peer.Storage, plan: Plan, trials: int) -> Row:
+    found = in_turn(
+        {"tpe": lambda: rates.of("tpe", trials), "rdb": _optuna(storage, "tpe", trials)},
+        repeats=plan.repeats if trials <= 500 else 1,
+    )
+    goal = 5.0 if trials <= 500 else 2.0
+    return _row(f"P1 tpe {trials}", "tpe", trials, found["tpe"], found, goal=goal)
+
+
+def _optuna(at: optuna_peer.Storage, sampler: str, trials: int) -> Callable[[], float]:
+    def rate() -> float:
+        return trials / optuna_peer.seconds_of(
+            at, sampler=sampler, trials=trials, processes=_OPTUNA_PROCESSES
+        )
+
+    return rate
 
 
 class _Rates:

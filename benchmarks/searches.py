@@ -17,7 +17,7 @@ SPACE = {
     "min_impurity_decrease": loguniform(1e-6, 1e-1),
     "n_estimators": randint(10, 500),
 }
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.05
 _PATIENCE_SECONDS = 3600.0
 
 

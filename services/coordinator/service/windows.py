@@ -6,7 +6,7 @@ from services.core.plan import ADAPTIVE_METHODS
 
 # Few while their duration is unknown: what waits when a limit ends the search counts as run.
 _FEWEST_AHEAD = 8
-_MOST_AHEAD = 2_000
+_MOST_AHEAD = 3_000
 _MOST_PER_CALL = 500
 
 

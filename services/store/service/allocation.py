@@ -19,7 +19,7 @@ BATCHES_PER_SLOT = 2
 _LONG_SECONDS = 2.0
 # Of measured work per batch, in seconds: long enough to pay for a message, short enough to share.
 _BATCH_SECONDS = 1.0
-MAX_BATCH = 200
+MAX_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

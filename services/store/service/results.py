@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 
 from services.core.budget import Limit
@@ -203,21 +204,9 @@ class _Finish:
             )
         ledger = self._ledger
         self.ends.append(
-            TrialEnd(
-                number=trial.number,
-                state=end.state,
-                finished_attempt=end.finished_attempt,
-                score=end.score,
-                metrics=end.metrics,
-                failure=failure,
-                fit_seconds=end.fit_seconds,
-                score_seconds=end.score_seconds,
-                duration_seconds=end.duration_seconds,
-                stop_requested=still_runs,
-                prune_decision=end.prune_decision,
-                splits=end.splits,
-                interval_method=end.interval_method,
-            )
+            end
+            if failure is end.failure and not still_runs
+            else replace(end, failure=failure, stop_requested=still_runs)
         )
         self._ended[trial.number] = result.trial.attempt
         self._failures += end.state is TrialState.FAILED
