@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Gives the smallest value that at least a share of all, 0 to 1, do not exceed.
+    """Gives the smallest value that at least this share of all, 0 to 1, do not exceed.
 
     Raises: ValueError: there are no values.
     """
     if not values:
         raise ValueError("no values were measured")
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

@@ -23,7 +23,9 @@ def test_times_are_read_as_workers_wrote_them(tmp_path: Path) -> None:
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
     values = [float(each) for each in range(100, 0, -1)]
-    assert percentile(values, 0.50) == 51.0
-    assert percentile(values, 0.99) == 100.0
+    assert percentile(values, 0.50) == 50.0
+    assert percentile(values, 0.99) == 99.0
+    assert percentile(values, 1.0) == 100.0
+    assert percentile(values, 0.0) == 1.0
     with pytest.raises(ValueError, match="no values"):
         percentile([], 0.5)
