@@ -1,4 +1,4 @@
-"""Datasets: files that are accepted and refused, the built-in ones, deletion, download."""
+"""Datasets: files that are accepted, the built-in ones, deletion, download."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ import pyarrow.parquet
 import pytest
 import sklearn.datasets
 
-from services.core.dataset_roles import DatasetRoles
 from services.core.errors import AlreadyExists, DeadlinePassed, InvalidRequest, NotFound, WrongState
 from services.core.objective import Task
 from services.store.adapters.grpc_servicer.dataset_service import DatasetServicer
 from services.store.adapters.postgres.database import Database
 from services.store.app import UseCases
-from services.store.ports.results import DatasetFormat
 from services.store.service.model_runs import ModelRunRequest
 from tests.integration.store.scenario import TENANT, Scenario, until
 from tests.integration.store.uploading import GOOD, hash_of, store_file, table_of
-from tuning.v1 import dataset_pb2, dataset_service_pb2
+from tuning.v1 import dataset_service_pb2
 
 
 async def test_a_csv_is_stored_in_typed_columns(cases: UseCases, tmp_path: Path) -> None:
@@ -124,124 +122,6 @@ async def test_dates_stay_text_and_quoted_line_breaks_are_one_row(
     table = await table_of(cases, dataset.dataset_id)
     assert table.column("day").to_pylist() == ["2024-01-01", "2024-01-02"]
     assert table.column("note").to_pylist() == ["two\nlines", "one"]
-
-
-_PARQUET = DatasetFormat.PARQUET
-
-
-_BAD = [
-    ("empty file", b"", {}, "the file is empty"),
-    ("header only", b"a,label\n", {}, "no rows"),
-    (
-        "no such target",
-        b"a,b\n1,2\n2,3\n",
-        {},
-        "there is no column 'label'; the columns are 'a', 'b'",
-    ),
-    ("ragged", b"a,label\n1,0\n1,2,3\n2,1\n4\n", {}, "has 3 values, the header has 2"),
-    ("one class", b"a,label\n1,x\n2,x\n", {}, "one class only"),
-    ("text regression", b"a,label\n1,x\n2,y\n", {"task": Task.REGRESSION}, "the target is text"),
-    (
-        "fraction classes",
-        b"a,label\n1,0.5\n2,1\n",
-        {"task": Task.CLASSIFICATION},
-        "holds fractions",
-    ),
-    ("missing target", b"a,label\n1,x\n2,\n3,y\n", {}, "missing in 1 of 3 rows"),
-    ("infinite target", b"a,label\n1,0.5\n2,inf\n3,2\n", {}, "infinite"),
-    ("nan target", b"a,label\n1,0.5\n2,nan\n3,2\n", {}, "missing in 1 of 3"),
-    ("twice a name", b"a,a,label\n1,2,x\n2,3,y\n", {}, "more than once"),
-    ("no name", b"a,,label\n1,2,x\n2,3,y\n", {}, "no name"),
-    ("only a target", b"label\n0\n1\n", {}, "only column"),
-    ("latin 1", "a,label\n1,é\n2,x\n".encode("latin-1"), {}, "not UTF-8 at about byte 10"),
-    ("not parquet", b"a,label\n1,2\n", {"file_format": _PARQUET}, "no Parquet file"),
-    ("broken parquet", b"PAR1nonsense", {}, "cannot be read"),
-    ("no target named", GOOD, {"target_column": ""}, "must not be empty"),
-    (
-        "header only, with roles",
-        b"a,f,label\n",
-        {"roles": DatasetRoles(fold_column="f")},
-        "no rows",
-    ),
-    ("request id", GOOD, {"request_id": "abc"}, "no UUID"),
-]
-
-
-@pytest.mark.parametrize(
-    ("content", "changes", "words"), [each[1:] for each in _BAD], ids=[each[0] for each in _BAD]
-)
-async def test_a_bad_file_is_refused_and_nothing_is_stored(
-    cases: UseCases, tmp_path: Path, content: bytes, changes: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        await store_file(cases, tmp_path, content, **changes)
-    assert words in str(caught.value)
-    # What the server calls its files is nobody's business.
-    assert str(tmp_path) not in str(caught.value)
-    found, _ = await cases.datasets.datasets(tenant=TENANT, page_size=None, page_token="")
-    assert all(each.built_in for each in found)
-
-
-async def test_a_wrong_header_hides_nothing_that_is_wrong_with_the_file(cases: UseCases) -> None:
-    header = dataset_service_pb2.UploadHeader(
-        name="n" * 201,
-        target_column="lable",
-        task=17,  # type: ignore[arg-type]  # what an enumeration does not have, as the wire may bring it
-        format=9,  # type: ignore[arg-type]
-        request_id="abc",
-        roles=dataset_pb2.DatasetRoles(group_column="site", weight_column="w"),
-    )
-    request = dataset_service_pb2.UploadDatasetRequest
-
-    async def sent() -> AsyncIterator[Any]:
-        yield request(header=header)
-        yield request(chunk=b"a,,w,label\n1,2,-1,x\n2,3,1,y\n")
-
-    with pytest.raises(InvalidRequest) as caught:
-        await DatasetServicer(cases.datasets).UploadDataset(sent(), None)
-    assert [each.field for each in caught.value.violations] == [
-        "header.task",
-        "header.format",
-        "header.name",
-        "header.request_id",
-        "column 2",
-        "header.target_column",
-        "header.roles.group_column",
-        "header.roles.weight_column",
-    ]
-
-
-async def test_a_file_of_another_format_than_said_is_looked_into_all_the_same(
-    cases: UseCases, tmp_path: Path
-) -> None:
-    buffer = io.BytesIO()
-    table = pa.table({"a": [[1], [2]], "b": [1, 2], "label": [0, 1]})
-    pyarrow.parquet.write_table(table, buffer)
-    roles = DatasetRoles(positive_label="2")
-    with pytest.raises(InvalidRequest) as caught:
-        await store_file(
-            cases, tmp_path, buffer.getvalue(), file_format=DatasetFormat.CSV, roles=roles
-        )
-    assert [each.field for each in caught.value.violations] == [
-        "header.format",
-        "column 'a'",
-        "header.roles.positive_label",
-    ]
-
-
-async def test_ragged_rows_are_named_by_number(cases: UseCases, tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        await store_file(cases, tmp_path, b"a,label\n1,0\n1,2,3\n2,1\n4\n")
-    assert [each.field for each in caught.value.violations] == ["chunk (row 3)", "chunk (row 5)"]
-
-
-async def test_every_column_of_an_unknown_type_is_named(cases: UseCases, tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    table = pa.table({"a": [[1], [2]], "b": [{"x": 1}, {"x": 2}], "c": [1, 2], "label": [0, 1]})
-    pyarrow.parquet.write_table(table, buffer)
-    with pytest.raises(InvalidRequest) as caught:
-        await store_file(cases, tmp_path, buffer.getvalue())
-    assert [each.field for each in caught.value.violations] == ["column 'a'", "column 'b'"]
 
 
 async def test_an_upload_repeated_is_the_same_dataset(cases: UseCases, tmp_path: Path) -> None:
