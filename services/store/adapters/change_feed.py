@@ -238,12 +238,14 @@ class PollingFeed:
 class Follower:
     """One watcher's view of a log; see ports.watching.Follower."""
 
-    __slots__ = ("_feed", "_orchestration_id", "_topic")
+    __slots__ = ("_feed", "_loop", "_orchestration_id", "_topic")
 
     def __init__(self, feed: PollingFeed, orchestration_id: str, topic: Topic) -> None:
         self._feed = feed
         self._orchestration_id = orchestration_id
         self._topic = topic
+        # Asked for once: the question is a call of the system, and watchers wait fifty times a second.
+        self._loop = asyncio.get_running_loop()
 
     def __enter__(self) -> Self:
         self._topic.watchers += 1
@@ -264,9 +266,8 @@ class Follower:
 
     async def next_page(self, *, after: int, seconds: float) -> Sequence[StoredEvent]:
         """Gives the next events after a sequence number as soon as there are any; none in time: empty."""
-        loop = asyncio.get_running_loop()
+        loop, topic = self._loop, self._topic
         deadline = loop.time() + seconds
-        topic = self._topic
         while True:
             if self._feed.draining:
                 raise Unavailable(
@@ -285,7 +286,7 @@ class Follower:
                 return ()
             if loop.time() >= deadline:
                 return ()
-            await topic.wait(deadline)
+            await topic.wait(deadline, loop)
 
     async def _read(self, after: int) -> Sequence[StoredEvent]:
         topic = self._topic

@@ -72,9 +72,8 @@ class Topic:
         waiting, self._waiting = self._waiting, {}
         self._turns.add(waiting)
 
-    async def wait(self, until: float) -> None:
-        """Waits until something changes, or a time of the event loop's clock has come."""
-        loop = asyncio.get_running_loop()
+    async def wait(self, until: float, loop: asyncio.AbstractEventLoop) -> None:
+        """Waits until something changes, or a time of the running loop's clock has come."""
         waiter = loop.create_future()
         self._waiting[waiter] = None
         timer = loop.call_at(until, _end_wait, waiter)
