@@ -20,7 +20,11 @@ def scaled(scores: FloatArray) -> FloatArray:
 
     Returns: float64, shape (n,), with mean 0 and, unless all are equal, standard deviation 1; none
     is above that of a better score.
+
+    Raises: ValueError: a score is not finite.
     """
+    if not np.isfinite(scores).all():
+        raise ValueError("scores must be finite")
     middle, top = float(np.median(scores)), float(scores.max())
     if top > middle:
         scores = np.maximum(scores, middle - _WORST_DISTANCE * (top - middle))
