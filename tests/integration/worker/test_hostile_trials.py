@@ -39,12 +39,14 @@ NO_LIMITS: Mapping[str, float] = {}
 BREAST_CANCER = built_in("breast_cancer")
 
 
-def preparation(folder: Path, model_type: str, key: str) -> Preparation:
+def preparation(
+    folder: Path, model_type: str, key: str, *, metric: str = "accuracy"
+) -> Preparation:
     spec = EvaluationSpec(
         dataset_id="sklearn:breast_cancer",
         dataset_hash=BREAST_CANCER.content_hash,
         model_type=model_type,
-        metrics=("accuracy",),
+        metrics=(metric,),
         cv_folds=3,
         random_state=3,
     )
@@ -168,7 +170,8 @@ async def bench(
         yield Bench(
             strangers=strangers,
             pool=pool,
-            hostile=preparation(folder, "gaussian_nb", "hostile"),
+            # Its scorer can be made to misbehave; accuracy is counted without one.
+            hostile=preparation(folder, "gaussian_nb", "hostile", metric="balanced_accuracy"),
             steady=preparation(folder, "random_forest_classifier", "steady"),
             expected=tuple(expected),
         )

@@ -152,12 +152,13 @@ async def test_a_progressive_search_goes_through_three_refined_stages() -> None:
     assert evidence.best_trial_number == evidence.evidence_trial_numbers[0]
 
 
-async def test_a_model_based_run_has_no_more_pending_than_slots() -> None:
+async def test_a_model_based_run_has_few_more_pending_than_slots() -> None:
     store = MemorySearchStore(bayesian_plan(10))
     async with coordinator(store, slots=3) as suggesting:
         await work(store)
     assert len(store.trials) == 10
-    assert suggesting.most_pending == 3
+    # As many again are suggested ahead of trials as quick as these.
+    assert 3 <= suggesting.most_pending <= 6
 
 
 async def test_a_limit_on_concurrent_trials_limits_what_is_pending() -> None:
@@ -309,7 +310,7 @@ async def test_refusals_are_met_with_growing_patience_until_they_stop(error: Exc
 
 
 async def test_a_deadline_is_left_to_the_store_to_end_the_search_with() -> None:
-    store = MemorySearchStore(bayesian_plan(6))
+    store = MemorySearchStore(bayesian_plan(30))
     async with coordinator(store):
         await work(store, until=lambda: len(store.trials) >= 3)
         store.overdue = True
@@ -319,5 +320,5 @@ async def test_a_deadline_is_left_to_the_store_to_end_the_search_with() -> None:
         assert store.closings == []
         store.overdue = False
         await work(store)
-    assert len(store.trials) == 6
+    assert len(store.trials) == 30
     assert [closing.reason for closing in store.closings] == ["BUDGET_SPENT"]

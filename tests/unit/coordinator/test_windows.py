@@ -36,6 +36,17 @@ def test_a_model_based_method_has_as_many_open_as_can_run() -> None:
     assert target("bayesian", slots=0) == 1
 
 
+def test_a_model_based_method_suggests_ahead_what_would_leave_slots_idle() -> None:
+    assert target("bayesian", slots=2, mean_seconds=1.0) == 2 + 1
+    assert target("bayesian", slots=16, mean_seconds=1.0) == 16 + 4
+    assert target("bayesian", slots=4, mean_seconds=0.01) == 4 + 4
+    assert target("bayesian", slots=4, mean_seconds=10.0) == 4
+
+
+def test_few_at_a_time_are_never_suggested_ahead() -> None:
+    assert target("bayesian", slots=4, max_concurrent=1, mean_seconds=0.01) == 1
+
+
 def test_model_based_runs_of_a_comparison_share_the_slots() -> None:
     assert target("bayesian", slots=8, active_runs=3) == 2
     assert target("bayesian", slots=2, active_runs=3) == 1
