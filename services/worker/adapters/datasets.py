@@ -71,14 +71,11 @@ class DatasetCache:
             each.mkdir(parents=True, exist_ok=True)
         lock = os.open(self._locks / f"{dataset_hash}.lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            while True:
-                await _acquire(lock, fcntl.LOCK_SH)
-                if folder.is_dir():
-                    break
-                # Going from shared to exclusive is no single step: look again with each.
-                fcntl.flock(lock, fcntl.LOCK_UN)
-                await _acquire(lock, fcntl.LOCK_EX)
-                if not folder.is_dir():
+            while not await _shares(lock, folder):
+                # Nobody waits for the exclusive lock: who has fetched the folder keeps the shared one.
+                if not _try_lock(lock, fcntl.LOCK_EX):
+                    await asyncio.sleep(_LOCK_POLL_SECONDS)
+                elif not folder.is_dir():
                     await self._fetch(dataset_id, dataset_hash, folder)
         except BaseException:
             os.close(lock)
@@ -137,14 +134,26 @@ class DatasetCache:
                 os.close(lock)
 
 
-async def _acquire(lock: int, kind: int) -> None:
-    """Waits for a file lock; polling, because a thread that blocks in flock could not be cancelled."""
+async def _shares(lock: int, folder: Path) -> bool:
+    """Waits until nobody fetches a folder. Returns: whether it is there, held by the shared lock."""
+    # Polling, because a thread that blocks in flock could not be cancelled.
     while True:
-        try:
-            fcntl.flock(lock, kind | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            await asyncio.sleep(_LOCK_POLL_SECONDS)
+        if _try_lock(lock, fcntl.LOCK_SH):
+            break
+        await asyncio.sleep(_LOCK_POLL_SECONDS)
+    if folder.is_dir():
+        return True
+    # Going from shared to exclusive is no single step: whoever gets that looks again.
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    return False
+
+
+def _try_lock(lock: int, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _touch(folder: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +72,24 @@ async def test_workers_of_one_machine_download_once(tmp_path: Path) -> None:
     assert source.downloads == 1
     assert await cache(tmp_path, source).folder("d", dataset.content_hash) == folders[0]
     assert source.downloads == 1
+
+
+async def test_whoever_was_overtaken_takes_what_another_worker_fetched(tmp_path: Path) -> None:
+    dataset = built_in("wine")
+    ready = await cache(tmp_path / "b", Source(dataset.content)).folder("d", dataset.content_hash)
+    for name in ("datasets", "locks"):
+        (tmp_path / "a" / name).mkdir(parents=True)
+    # The other worker looks, fetches and keeps its lock while this one has found nothing.
+    other = os.open(tmp_path / "a" / "locks" / f"{dataset.content_hash}.lock", os.O_CREAT)
+    fcntl.flock(other, fcntl.LOCK_SH)
+    source = Source(dataset.content)
+    waiting = asyncio.create_task(cache(tmp_path / "a", source).folder("d", dataset.content_hash))
+    await asyncio.sleep(0)
+    fetched = ready.rename(tmp_path / "a" / "datasets" / dataset.content_hash)
+    async with asyncio.timeout(60):
+        assert await waiting == fetched
+    assert source.downloads == 0
+    os.close(other)
 
 
 async def test_other_bytes_than_asked_for_are_refused_and_leave_nothing(tmp_path: Path) -> None:
