@@ -119,7 +119,12 @@ async def test_what_one_coordinator_hands_out_no_other_does(bench: Bench) -> Non
 METHODS: dict[str, dict[str, Any]] = {
     "grid_search": {"param_grid": GRID},
     "random_search": {"param_grid": {"C": [*range(1, 41)], "gamma": [0.01, 0.03]}, "n_iter": 9},
-    "bayesian": {"param_grid": {"C": [0.1, 100], "gamma": [0.001, 0.1]}, "n_iter": 9},
+    # One at a time, so none is suggested ahead: what a model knows at each suggestion does not hang on timing.
+    "bayesian": {
+        "param_grid": {"C": [0.1, 100], "gamma": [0.001, 0.1]},
+        "n_iter": 9,
+        "max_concurrent_trials": 1,
+    },
 }
 
 
@@ -127,7 +132,6 @@ METHODS: dict[str, dict[str, Any]] = {
 async def test_a_takeover_goes_on_with_the_points_that_were_to_come(
     bench: Bench, method: str
 ) -> None:
-    # One slot: what a model-based method knows at each suggestion does not hang on timing.
     worker = await bench.worker(svm_score, slots=1, held=True)
     coordinator = await bench.coordinator()
     body = {"model_run_id": await bench.model_run(), "tuning_method": method, **METHODS[method]}
