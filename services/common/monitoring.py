@@ -83,6 +83,10 @@ async def _listening(listen: str, handler: _Handler) -> tuple[asyncio.Server, st
     host = host.strip("[]")
     try:
         server = await asyncio.start_server(handler.serve, host or None, int(port), limit=8192)
+        # Of two that bind at the same moment one may be left without its socket, and without an error.
+        if not all(server.sockets):
+            server.close()
+            raise OSError(f"{listen} was taken meanwhile")
     except OSError as error:
         server = await asyncio.start_server(handler.serve, host or None, 0, limit=8192)
         taken = server.sockets[0].getsockname()[1]
