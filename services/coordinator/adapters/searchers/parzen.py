@@ -1,35 +1,25 @@
-"""Optuna's TPE over one space, told trials and asked for points."""
+"""The tree-structured Parzen estimator over one space, told trials and asked for points."""
 
 from __future__ import annotations
 
-import copy
+import math
 from collections.abc import Sequence
-from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
-import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+import numpy as np
 
-from services.coordinator.adapters.searchers.axes import (
-    Axis,
-    Category,
-    Lattice,
-    axes_of,
-    from_row,
-    to_row,
-)
+from services.coordinator.adapters.searchers.axes import axes_of, from_row, to_row
+from services.coordinator.adapters.searchers.mixture import Frame, Mixture
 from services.coordinator.adapters.searchers.per_trial import PerTrial
+from services.core.encoding import FloatArray
 from services.core.space import Assignment, SearchSpace
-from services.core.trial import Trial, TrialState
+from services.core.trial import Trial, TrialState, ranked
 
-# When a trial began and ended is nothing to the estimator, but Optuna wants to know.
-_LONG_AGO = datetime(2000, 1, 1)  # noqa: DTZ001 (as Optuna has them)
+# A point is the most promising one of so many.
+_CANDIDATES = 24
+# The share of the trials that counts as good, and their largest number.
+_GOOD_SHARE = 0.1
+_MOST_GOOD = 25
 # A search models at most two: the one it searches and the one it explores.
 _KEPT_SPACES = 4
 
@@ -37,104 +27,60 @@ _KEPT_SPACES = 4
 class ParzenEstimator:
     """Tree-structured Parzen estimator (Bergstra et al. 2011; multivariate: Falkner et al. 2018).
 
-    Deterministic: the same trials in the same order and the same seed give the same point. Pending
-    trials count as bad ones, Optuna's constant liar, so that points asked for together differ.
+    Of the trials the best tenth, 25 at most, are good ones; those pruned are worse than any that ran to its
+    end. Points are drawn from the density of the good ones, and the one is asked for at which it exceeds the
+    density of the others most. Pending trials count among the others, the constant liar, so that points
+    asked for together differ. Deterministic: the same trials in the same order and the same seed give the
+    same point.
 
     Args:
         space: what is searched; every trial lies in it.
         trials: SUCCEEDED with a finite score, PRUNED, or pending; by number, for older ones weigh less.
+            One at least succeeded.
     """
 
     def __init__(self, space: SearchSpace, trials: Sequence[Trial]) -> None:
         self._space = space
-        self._distributions = _distributions(space)
-        # Its messages are for people at a notebook.
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(direction="maximize")
-        self._study.add_trials(_told_of(space).of(trials))
-        self._pretended = 0
+        self._names = tuple(axes_of(space))
+        self._frame = Frame(tuple(axes_of(space).values()))
+        rows = self._matrix(_rows_of(space).of(trials))
+        pruned = [each for each in trials if each.state is TrialState.PRUNED]
+        ended = [*ranked(trials), *pruned]
+        most = min(math.ceil(_GOOD_SHARE * len(ended)), _MOST_GOOD)
+        numbers = {each.number for each in ended[:most]}
+        good = np.array([each.number in numbers for each in trials])
+        self._good = Mixture(self._frame, rows[good])
+        self._told = rows[~good]
+        self._others: Mixture | None = None
+        self._pretended: Sequence[Assignment] = ()
 
     def pretend(self, pending: Sequence[Assignment]) -> None:
-        """Takes further points as pending; those told before come first and are not told again."""
-        for each in pending[self._pretended :]:
-            self._study.add_trial(
-                _frozen(
-                    self._space, self._distributions, each, optuna.trial.TrialState.RUNNING, None
-                )
-            )
-        self._pretended = len(pending)
+        """Takes further points as pending; those told before come first."""
+        if len(pending) > len(self._pretended):
+            self._others = None
+        self._pretended = list(pending)
 
     def draw(self, seed: int) -> Assignment:
         """Draws the most promising of a few points; may be one that is known. `seed` in 0 … 2³² − 1."""
-        self._study.sampler = optuna.samplers.TPESampler(
-            n_startup_trials=0, multivariate=True, constant_liar=True, seed=seed
-        )
-        asked = self._study.ask(self._distributions)
-        # Failed trials say nothing: whether the point is taken is not for Optuna to know.
-        self._study.tell(asked, state=optuna.trial.TrialState.FAIL)
-        return from_row(self._space, asked.params)
+        if self._others is None:
+            pending = [_row(self._space, each) for each in self._pretended]
+            self._others = Mixture(self._frame, np.vstack([self._told, self._matrix(pending)]))
+        rows = self._good.draw(np.random.default_rng(seed), _CANDIDATES)
+        gain = self._good.log_density(rows) - self._others.log_density(rows)
+        best = rows[int(np.argmax(gain))]
+        return from_row(self._space, dict(zip(self._names, best.tolist(), strict=True)))
+
+    def _matrix(self, rows: Sequence[tuple[float, ...]]) -> FloatArray:
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self._names))
 
 
-class _ToldTrial(optuna.trial.FrozenTrial):
-    """A trial that nobody changes: a study that takes a deep copy of it gets a shallow one.
-
-    Deep copies of a thousand trials' parameters and distributions took longer than all the sampling.
-    """
-
-    def __deepcopy__(self, _: dict[int, Any]) -> _ToldTrial:
-        return copy.copy(self)
-
-
-def _told(
-    space: SearchSpace, distributions: dict[str, BaseDistribution], trial: Trial
-) -> optuna.trial.FrozenTrial:
-    if trial.state is TrialState.SUCCEEDED:
-        state = optuna.trial.TrialState.COMPLETE
-    elif trial.state is TrialState.PRUNED:
-        state = optuna.trial.TrialState.PRUNED
-    else:
-        state = optuna.trial.TrialState.RUNNING
-    return _frozen(space, distributions, trial.parameters, state, trial.score)
-
-
-def _frozen(
-    space: SearchSpace,
-    distributions: dict[str, BaseDistribution],
-    point: Assignment,
-    state: optuna.trial.TrialState,
-    value: float | None,
-) -> optuna.trial.FrozenTrial:
-    return _ToldTrial(
-        number=-1,
-        trial_id=-1,
-        state=state,
-        value=value if state is optuna.trial.TrialState.COMPLETE else None,
-        datetime_start=_LONG_AGO,
-        datetime_complete=None if state is optuna.trial.TrialState.RUNNING else _LONG_AGO,
-        params=to_row(space, point),
-        distributions=distributions,
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-    )
-
-
-def _distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    return {name: _distribution(axis) for name, axis in axes_of(space).items()}
-
-
-def _distribution(axis: Axis) -> BaseDistribution:
-    match axis:
-        case Category(size=size):
-            return CategoricalDistribution(range(size))
-        case Lattice(low=low, high=high, log=log):
-            return IntDistribution(low, high, log=log)
-        case _:
-            return FloatDistribution(0.0, 1.0)
+def _row(space: SearchSpace, point: Assignment) -> tuple[float, ...]:
+    # In the order of the axes: that of a point's row.
+    row = to_row(space, point)
+    return tuple(float(row[name]) for name in axes_of(space))
 
 
 @lru_cache(maxsize=_KEPT_SPACES)
-def _told_of(space: SearchSpace) -> PerTrial[optuna.trial.FrozenTrial]:
-    """What Optuna is told of the trials in a space; kept, for the next question tells them again."""
-    distributions = _distributions(space)
-    return PerTrial(lambda trial: _told(space, distributions, trial))
+def _rows_of(space: SearchSpace) -> PerTrial[tuple[float, ...]]:
+    """The rows of the trials in a space; kept, for the next question tells them again."""
+    return PerTrial(lambda trial: _row(space, trial.parameters))

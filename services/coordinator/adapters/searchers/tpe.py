@@ -1,4 +1,4 @@
-"""TPE: Optuna's tree-structured Parzen estimator, on all the plan's results."""
+"""TPE: the tree-structured Parzen estimator, on all the plan's results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def capped_history(known: Sequence[Trial]) -> list[Trial]:
 
 
 def _estimator(space: SearchSpace, trials: Sequence[Trial]) -> Estimator:
-    # Optuna takes seconds to import; the start-up trials need not wait for it.
+    # SciPy takes a moment to import; the start-up trials need not wait for it.
     from services.coordinator.adapters.searchers.parzen import ParzenEstimator  # noqa: PLC0415
 
     return ParzenEstimator(space, trials)
@@ -37,4 +37,4 @@ def _estimator(space: SearchSpace, trials: Sequence[Trial]) -> Estimator:
 TPE_ENGINE: Final = Engine(
     history=capped_history, estimator=_estimator, draws=_DRAWS, learns_across=True
 )
-"""Draws from Optuna's estimator; cheap enough to draw again where a point is known."""
+"""Draws from the estimator; cheap enough to draw again where a point is known."""
