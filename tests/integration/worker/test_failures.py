@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import cross_validate
 
 from services.core.objective import EvaluationSpec, Step
 from services.core.trial import FailureKind
@@ -99,6 +102,39 @@ def test_a_secondary_metric_may_be_undefined(tmp_path: Path) -> None:
     result = evaluate(prepared(spec, dataset.materialise(tmp_path / "data")), {})
     assert result.failure is None
     assert np.isnan(result.metrics[1].scores).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_metric_that_cannot_be_computed_costs_the_trial_nothing_but_its_own_scores(
+    tmp_path: Path,
+) -> None:
+    # A deviance takes no negative predictions, which a line through a curve makes.
+    x = np.linspace(-2.0, 2.0, 60)
+    frame = pd.DataFrame({"x": x, "target": np.exp(2 * x)}).sample(frac=1.0, random_state=1)
+    dataset = from_frame(frame, target="target", task="regression")
+    folder = dataset.materialise(tmp_path / "data")
+    metrics = ("r2", "neg_mean_poisson_deviance", "neg_mean_absolute_error")
+    spec = _spec(model_type="linear_regression", metrics=metrics, return_train_scores=True)
+    result = evaluate(prepared(spec, folder), {})
+    assert result.failure is None
+    oracle = cross_validate(
+        LinearRegression(),
+        dataset.features.to_numpy(),
+        dataset.target,
+        scoring=list(metrics),
+        cv=spec.cv_folds,
+        return_train_score=True,
+    )
+    assert np.isnan(oracle["test_neg_mean_poisson_deviance"]).any()
+    for each in result.metrics:
+        np.testing.assert_array_equal(each.scores, oracle[f"test_{each.metric}"])
+        np.testing.assert_array_equal(each.train_scores, oracle[f"train_{each.metric}"])
+
+    as_objective = replace(spec, metrics=metrics[1:] + metrics[:1])
+    failed = evaluate(prepared(as_objective, folder), {}).failure
+    assert failed is not None
+    assert failed.kind is FailureKind.EXCEPTION
+    assert "strictly positive y_pred" in failed.message
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,4 +1,4 @@
-"""Accuracy that is counted at once is scikit-learn's, whatever labels and predictions are."""
+"""Accuracy that is counted at once is scikit-learn's, whatever labels and predictions are; what cannot be scored."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.dummy import DummyClassifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import check_scoring
 
 from services.worker.adapters.dataset_folder import TabularData
-from services.worker.adapters.evaluation.scoring import scorer_of
+from services.worker.adapters.evaluation.scoring import scorer_of, training_scorer_of
 
 FEATURES = np.zeros((4, 1))
 
@@ -104,3 +104,28 @@ def test_what_a_prediction_raises_is_raised() -> None:
 def test_every_share_is_the_same_number(pairs: list[tuple[int, int]]) -> None:
     both: npt.NDArray[np.int64] = np.array(pairs)
     _assert_the_same(Labels(both[:, 0], both[:, 1]))
+
+
+@pytest.mark.parametrize("others", [(), ("neg_mean_absolute_error",)])
+def test_what_cannot_be_computed_of_a_training_part_is_nan(others: tuple[str, ...]) -> None:
+    target = np.array([1.0, 2.0, 1.0, 2.0])
+    data = TabularData(features=FEATURES, target=target, numeric=("a",), categorical=())
+    # A deviance takes no negative predictions.
+    estimator = DummyRegressor(strategy="constant", constant=-1.0).fit(FEATURES, target)
+    scorer = scorer_of(["neg_mean_poisson_deviance", *others], DummyRegressor(), data)
+    with pytest.raises(ValueError, match="strictly positive y_pred"):
+        scorer(estimator, FEATURES, target)
+    scores = training_scorer_of(scorer)(estimator, FEATURES, target)
+    assert repr(scores.pop("neg_mean_poisson_deviance")) == "nan"
+    assert scores == dict.fromkeys(others, -2.5)
+
+
+def test_memory_that_is_short_is_no_metric_that_cannot_be_computed() -> None:
+    target = LABELS["two classes"].target
+    data = TabularData(features=FEATURES, target=target, numeric=("a",), categorical=())
+    estimator = Foreseen(predicted=MemoryError())
+    for names in (["accuracy"], ["accuracy", "f1_macro"]):
+        scorer = scorer_of(names, DummyClassifier(), data)
+        for each in (scorer, training_scorer_of(scorer)):
+            with pytest.raises(MemoryError):
+                each(estimator, FEATURES, target)

@@ -35,7 +35,7 @@ from services.worker.adapters.evaluation.prefixes import PrefixedCandidate, Read
 from services.worker.adapters.evaluation.rounds_together import RoundsTogether
 from services.worker.adapters.evaluation.rungs import TrainingRungs
 from services.worker.adapters.evaluation.scored_splits import ScoredSplit
-from services.worker.adapters.evaluation.scoring import scorer_of
+from services.worker.adapters.evaluation.scoring import Scorer, scorer_of, training_scorer_of
 from services.worker.ports import Evaluation, Standard
 
 # Given a split and its score, says why the evaluation ends there; None to go on.
@@ -76,6 +76,7 @@ class PreparedEvaluation:
         self._ceiling = score_ceiling(spec.metrics[0])
         self._interval_method = interval_method(spec.splitter)
         self._scorer = scorer_of(spec.metrics, estimator, data)
+        self._training_scorer = training_scorer_of(self._scorer)
         self._weight_parameter = self._built.weight_parameter
         self._weighted_scoring = spec.weighted_scoring
         self._return_train_scores = spec.return_train_scores
@@ -166,7 +167,7 @@ class PreparedEvaluation:
             rounds=rounds_of(self._model_type, {**self._fixed, **parameters}),
             weighted=bool(self._weight_parameter),
             score=self._scores,
-            scores_training_part=self._return_train_scores,
+            score_training=self._training_scores if self._return_train_scores else None,
         )
 
     def _steps(
@@ -282,7 +283,9 @@ class PreparedEvaluation:
         )
         # Not in the time of scoring, as in scikit-learn: that is the time its metrics take.
         train = (
-            self._scores(estimator, fold.train_features, fold.train_target, fold.train_weights)
+            self._training_scores(
+                estimator, fold.train_features, fold.train_target, fold.train_weights
+            )
             if self._return_train_scores
             else {}
         )
@@ -291,8 +294,18 @@ class PreparedEvaluation:
     def _scores(
         self, estimator: Estimator, features: Features, target: Any, weights: Any
     ) -> dict[str, float]:
+        return self._scored(self._scorer, estimator, features, target, weights)
+
+    def _training_scores(
+        self, estimator: Estimator, features: Features, target: Any, weights: Any
+    ) -> dict[str, float]:
+        return self._scored(self._training_scorer, estimator, features, target, weights)
+
+    def _scored(
+        self, scorer: Scorer, estimator: Estimator, features: Features, target: Any, weights: Any
+    ) -> dict[str, float]:
         given = {"sample_weight": weights} if self._weighted_scoring else {}
-        scores: Mapping[str, Any] = self._scorer(estimator, features, target, **given)
+        scores: Mapping[str, Any] = scorer(estimator, features, target, **given)
         return {name: float(score) for name, score in scores.items()}
 
 

@@ -43,7 +43,7 @@ class RoundsTogether:
         rounds: of the whole fit, ≥ 1.
         weighted: whether the model takes the rows' weights.
         score: gives the scores of a model.
-        scores_training_part: whether each split's training part is scored too, in the end.
+        score_training: gives those of each split's training part, in the end; None where nobody asks.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RoundsTogether:
         rounds: int,
         weighted: bool,
         score: Score,
-        scores_training_part: bool = False,
+        score_training: Score | None = None,
     ) -> None:
         self._candidate = candidate
         self._folds = folds
@@ -63,7 +63,7 @@ class RoundsTogether:
         self.rounds = rounds
         self._weighted = weighted
         self._score = score
-        self._scores_training_part = scores_training_part
+        self._score_training = score_training
         self._splits: list[_Split] = []
 
     def value(self, rounds: int, objective: str) -> float | None:
@@ -91,11 +91,11 @@ class RoundsTogether:
         split.fit_seconds += time.perf_counter() - started
         test, fold = self._scores(split, model), split.fold
         train: Mapping[str, float] = {}
-        if self._scores_training_part:
+        if self._score_training is not None:
             features = fold.train_features
             if split.steps is not None:
                 features = split.steps.transform(features)
-            train = self._score(model, features, fold.train_target, fold.train_weights)
+            train = self._score_training(model, features, fold.train_target, fold.train_weights)
         facts = SplitFacts(
             train_rows=len(fold.train_target),
             test_rows=len(fold.test_target),

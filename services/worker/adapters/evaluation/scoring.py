@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -44,11 +45,86 @@ def scorer_of(names: Sequence[str], estimator: Any, data: TabularData) -> Scorer
     """Makes one scorer of several: it asks the estimator once for what several metrics need.
 
     Returns: a callable of estimator, features, target and, where weights are wanted, `sample_weight`,
-        which gives name → score.
+        which gives name → score. It raises what the first metric raises; others that cannot be
+        computed, such as a deviance of negative predictions, are NaN, as in scikit-learn's own searches.
     """
-    scorer = check_scoring(estimator, scoring={name: _scorer(name, data) for name in names})
+    several = _Several(estimator, {name: _scorer(name, data) for name in names})
     counts = tuple(names) == (_ACCURACY,) and is_classifier(estimator)
-    return _Accuracy(scorer) if counts else scorer
+    return _Accuracy(several) if counts else several
+
+
+def training_scorer_of(scorer: Scorer) -> Scorer:
+    """Makes a scorer of training parts of one by `scorer_of`: what cannot be computed there is NaN.
+
+    A training score decides nothing, so that it fails no trial either.
+    """
+    return scorer.leniently
+
+
+class _Several:
+    """Several metrics at once, and one by one where one of them cannot be computed.
+
+    Args:
+        scorers: scikit-learn's, the objective first.
+    """
+
+    def __init__(self, estimator: Any, scorers: Mapping[str, Scorer]) -> None:
+        self._scorers = scorers
+        self._together = check_scoring(estimator, scoring=dict(scorers))
+
+    def __call__(
+        self, estimator: Any, features: Any, target: Any, **weights: Any
+    ) -> Mapping[str, Any]:
+        return self._scores(estimator, features, target, weights, needed=next(iter(self._scorers)))
+
+    def leniently(
+        self, estimator: Any, features: Any, target: Any, **weights: Any
+    ) -> Mapping[str, Any]:
+        """Gives NaN for the objective too, where that cannot be computed."""
+        return self._scores(estimator, features, target, weights, needed=None)
+
+    def _scores(
+        self,
+        estimator: Any,
+        features: Any,
+        target: Any,
+        weights: Mapping[str, Any],
+        *,
+        needed: str | None,
+    ) -> Mapping[str, Any]:
+        try:
+            scores: Mapping[str, Any] = self._together(estimator, features, target, **weights)
+        except MemoryError:
+            raise
+        except Exception:
+            if len(self._scorers) == 1 and needed is not None:
+                raise
+        else:
+            return scores
+        return {
+            name: self._alone(name, estimator, features, target, weights, needed=name == needed)
+            for name in self._scorers
+        }
+
+    def _alone(
+        self,
+        name: str,
+        estimator: Any,
+        features: Any,
+        target: Any,
+        weights: Mapping[str, Any],
+        *,
+        needed: bool,
+    ) -> Any:
+        scorer = check_scoring(estimator, scoring={name: self._scorers[name]})
+        try:
+            return scorer(estimator, features, target, **weights)[name]
+        except MemoryError:
+            raise
+        except Exception:
+            if needed:
+                raise
+            return math.nan
 
 
 class _Accuracy:
@@ -57,10 +133,10 @@ class _Accuracy:
     Its own way there takes as long as a small fit: it looks five times at what kind of labels they are.
 
     Args:
-        scorer: scikit-learn's, for whatever is not alike.
+        scorer: for whatever is not alike.
     """
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: _Several) -> None:
         self._scorer = scorer
 
     def __call__(
@@ -70,8 +146,17 @@ class _Accuracy:
             predicted = estimator.predict(features)
             if _are_alike(target, predicted):
                 return {_ACCURACY: float(np.count_nonzero(target == predicted) / len(target))}
-        scores: Mapping[str, Any] = self._scorer(estimator, features, target, **weights)
-        return scores
+        return self._scorer(estimator, features, target, **weights)
+
+    def leniently(
+        self, estimator: Any, features: Any, target: Any, **weights: Any
+    ) -> Mapping[str, Any]:
+        try:
+            return self(estimator, features, target, **weights)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 (as below)
+            return {_ACCURACY: math.nan}
 
 
 def _are_alike(target: Any, predicted: Any) -> bool:
