@@ -14,7 +14,7 @@ from services.core.errors import FieldViolation, InvalidRequest
 from services.core.objective import Task
 from services.core.violations import Violations
 from services.store.adapters.dataset_files.canonical import written
-from services.store.adapters.dataset_files.parsing import read_table, split_table
+from services.store.adapters.dataset_files.parsing import read_table, split_table, without_index
 from services.store.adapters.dataset_files.roles import check_positive_label, read_roles
 from services.store.ports.catalogue import CanonicalDataset
 from services.store.ports.results import DatasetFormat
@@ -50,12 +50,14 @@ class ArrowDatasetFiles:
             table = read_table(path, file_format, found=found, time_column=roles.time_column)
         if table is None:
             found.raise_if_any()
+        named = set(roles.columns.values())
+        table = without_index(table, keep={target_column, *named})
         features, target, found_task = split_table(
             found,
             table,
             target_column=target_column,
             task=task,
-            beside=set(roles.columns.values()),
+            beside=named,
         )
         if target is not None:
             check_positive_label(found, roles.positive_label, target=target, task=found_task)

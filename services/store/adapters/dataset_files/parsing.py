@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,21 @@ def _read_parquet(path: Path) -> Any:
         # Arrow names the server's file as well as what is wrong with it.
         reason = _first_line(error).replace(str(path), "file")
         raise _invalid("chunk", f"the Parquet file cannot be read: {reason}") from error
+
+
+def without_index(table: Any, *, keep: Collection[str]) -> Any:
+    """Leaves out the columns in which pandas keeps the index of a frame: to who wrote it they are no columns.
+
+    Args:
+        keep: columns of an index that stay, as they are asked for by name.
+    """
+    # Written beside the columns by `DataFrame.to_parquet` wherever rows were sorted, drawn or left out.
+    with suppress(ValueError, TypeError, KeyError):
+        described = (table.schema.pandas_metadata or {})["index_columns"]
+        # A range of numbers is described, and takes no column.
+        index = {each for each in described if isinstance(each, str)} - set(keep)
+        return table.select([each for each in table.schema.names if each not in index])
+    return table
 
 
 def _read_csv(path: Path, time_column: str) -> Any:
