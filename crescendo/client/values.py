@@ -20,6 +20,8 @@ Grid: TypeAlias = Mapping[str, Sequence[GivenValue]]
 # One grid, or several that are searched together, as GridSearchCV takes them.
 Grids: TypeAlias = Grid | Sequence[Grid]
 
+# Where a parameter takes counts and fractions, 1 and 1.0 are two values, and one number in JSON.
+_FLOAT, _INT = "float_value", "int_value"
 # Beyond this a JSON number loses its last digits.
 _LARGEST_JSON_INT = 2**53
 
@@ -52,11 +54,12 @@ def json_value(value: GivenValue) -> JsonValue:
             raise _bad_value(f"{value} is too large: whole numbers go up to 2^53")
         return JsonValue(number_value=float(value))
     if isinstance(value, float):
-        return JsonValue(number_value=value)
+        number = JsonValue(number_value=value)
+        return _told(_FLOAT, number) if value.is_integer() else number
     if isinstance(value, str):
         return JsonValue(string_value=value)
     if isinstance(value, Sequence):
-        return JsonValue(list_value=list_value(value))
+        return JsonValue(list_value=ListValue(values=[_item(each) for each in value]))
     raise _bad_value(
         f"{value!r} is a {type(value).__name__}; a parameter's value is None, a bool, an int, a"
         " float, a str or a tuple of these"
@@ -64,8 +67,18 @@ def json_value(value: GivenValue) -> JsonValue:
 
 
 def list_value(values: Sequence[GivenValue]) -> ListValue:
-    """Makes the JSON form of a list of values."""
-    return ListValue(values=[json_value(each) for each in values])
+    """Makes the JSON form of a list of values.
+
+    An int among floats says that it is one: the server takes a bare 1 among fractions for one of them.
+    """
+    floats = any(isinstance(each, float) for each in values)
+    listed = [json_value(each) for each in values]
+    return ListValue(
+        values=[
+            _told(_INT, message) if floats and type(each) is int else message
+            for each, message in zip(values, listed, strict=True)
+        ]
+    )
 
 
 def grid_to_proto(grid: Grids | None) -> dict[str, ListValue]:
@@ -103,11 +116,22 @@ def grid_lists_to_proto(grids: Mapping[str, Grids] | None) -> dict[str, space_pb
 
 
 def python_value(message: JsonValue) -> Value:
-    """Gives the Python value of a JSON one; whole numbers become ints."""
+    """Gives the Python value of a JSON one; whole numbers become ints unless they say that they are floats."""
     kind = message.WhichOneof("kind")
+    if kind == "struct_value" and _FLOAT in message.struct_value.fields:
+        return message.struct_value.fields[_FLOAT].number_value
     if kind == "list_value":
         return tuple(_json_scalar(each) for each in message.list_value.values)
     return _json_scalar(message)
+
+
+def _told(kind: str, number: JsonValue) -> JsonValue:
+    return JsonValue(struct_value=Struct(fields={kind: number}))
+
+
+def _item(value: Scalar) -> JsonValue:
+    # All items of a tuple are of the one kind that its parameter takes.
+    return JsonValue(number_value=value) if isinstance(value, float) else json_value(value)
 
 
 def _bad_value(text: str) -> InvalidRequest:

@@ -27,7 +27,7 @@ from services.core.space import (
     parameter_size,
     value_at,
 )
-from services.core.space_checks import parse_values
+from services.core.value_lists import parse_values
 from services.core.violations import Violations
 
 DEFAULT_GRID_RESOLUTION: Final = 5

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from services.core.json_numbers import telling, told_number
 from services.core.limits import MAX_INT
 from services.core.space import Scalar, Value
 
@@ -99,6 +100,11 @@ class ParameterSchema:
         """Whether a string is allowed."""
         return value in self.strings or (self.text and len(value) <= _MAX_TEXT)
 
+    @property
+    def counts_and_fractions(self) -> bool:
+        """Whether 1 and 1.0 are both numbers it may take, and two values."""
+        return self.ints is not None and self.floats is not None
+
     def __str__(self) -> str:
         parts = [str(each) for each in (self.ints, self.floats, self.tuples) if each is not None]
         if self.booleans:
@@ -127,8 +133,14 @@ def check_value(schema: ParameterSchema, value: object) -> CheckedValue:
     """Gives a JSON value its type, or says what is wrong with it.
 
     A whole JSON number (50 or 50.0) becomes an int where the parameter takes ints, also when it
-    takes floats as well; where it takes floats only it stays a float.
+    takes floats as well, unless JSON says that it is a float (`json_numbers`); where it takes floats
+    only it stays a float.
     """
+    told = told_number(value)
+    if told is not None:
+        value = told
+        if isinstance(told, float) and schema.counts_and_fractions:
+            return told if allows(schema, told) else _refused(schema, told)
     if isinstance(value, bool):
         return value if schema.booleans else _refused(schema, value)
     if isinstance(value, int | float):
@@ -145,6 +157,11 @@ def check_value(schema: ParameterSchema, value: object) -> CheckedValue:
             hint = "; null is written without quotes"
         return _refused(schema, value, hint=hint)
     return _refused(schema, value)
+
+
+def as_json(schema: ParameterSchema | None, value: Value) -> object:
+    """Gives JSON of a typed value of which `check_value` makes the value again, where its schema is known."""
+    return value if schema is None or not schema.counts_and_fractions else telling(value)
 
 
 def _check_number(schema: ParameterSchema, value: float) -> CheckedValue:

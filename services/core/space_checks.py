@@ -11,7 +11,7 @@ from services.core.digest import value_key
 from services.core.hull import range_numbers
 from services.core.limits import MAX_GRID_PARAMETERS, MAX_GRIDS
 from services.core.naming import unknown_name
-from services.core.parameter_schema import ParameterSchema, Refused, allows, check_value, shown
+from services.core.parameter_schema import ParameterSchema, allows, shown
 from services.core.space import (
     Choices,
     Domain,
@@ -35,6 +35,7 @@ from services.core.space_request import (
     RangeRequest,
     SpaceRequest,
 )
+from services.core.value_lists import parse_values
 from services.core.violations import Violations
 
 # Beyond this many steps the places of a lattice are no exact floats.
@@ -169,27 +170,6 @@ def check_distributions(
             parameters.append(Parameter(name=name, domain=domain))
     found.raise_if_any()
     return parameters
-
-
-def parse_values(
-    values: Sequence[object], schema: ParameterSchema, path: str, found: Violations
-) -> list[Value]:
-    """Types a list of JSON values; what is wrong with it goes to `found`."""
-    if not values:
-        found.add(path, "has no values; give at least one, or leave the parameter out")
-    typed: list[Value] = []
-    places: dict[str, int] = {}
-    for place, value in enumerate(values):
-        checked = check_value(schema, value)
-        if isinstance(checked, Refused):
-            found.add(f"{path}[{place}]", checked.text)
-            continue
-        first = places.setdefault(value_key(checked), place)
-        if first != place:
-            found.add(f"{path}[{place}]", f"{shown(checked)} repeats the value at [{first}]")
-            continue
-        typed.append(checked)
-    return typed
 
 
 def _check_domain(

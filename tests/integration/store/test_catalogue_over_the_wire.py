@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import NULL_VALUE
 
+from services.coordinator.adapters.nouns import model_run_from_proto
 from services.core.errors import (
     AlreadyExists,
     InvalidRequest,
@@ -102,6 +103,7 @@ async def test_model_runs_keep_typed_values_and_repeat_safely(stubs: Stubs) -> N
     )
     request.fixed_parameters["n_estimators"].number_value = 50
     request.fixed_parameters["max_depth"].null_value = NULL_VALUE
+    request.fixed_parameters["max_features"].struct_value["float_value"] = 1.0
     step = request.preprocessing.add(type="standard_scaler", name="scale")
     step.parameters["with_mean"].bool_value = False
     checked = type(request)()
@@ -116,6 +118,9 @@ async def test_model_runs_keep_typed_values_and_repeat_safely(stubs: Stubs) -> N
     model_run = first.model_run
     assert model_run.fixed_parameters["n_estimators"].number_value == 50
     assert model_run.fixed_parameters["max_depth"].WhichOneof("kind") == "null_value"
+    # All features, and not one: whoever reads the model run must know which.
+    assert model_run_from_proto(model_run).fixed_parameters["max_features"] == 1.0
+    assert type(model_run_from_proto(model_run).fixed_parameters["max_features"]) is float
     assert model_run.preprocessing[0].name == "scale"
     request.model_type = "extra_trees_classifier"
     error = await error_of(stubs.models.CreateModelRun(request, timeout=SECONDS))

@@ -60,6 +60,27 @@ def test_points_come_in_the_order_of_scikit_learn(space: SearchSpace) -> None:
         assert list(made) == sorted(made)
 
 
+@pytest.mark.parametrize(
+    ("values", "typed"),
+    [
+        # All of the features, as a person who pastes GridSearchCV's grid means it.
+        ([0.3, 0.5, 1.0], (0.3, 0.5, 1.0)),
+        (["sqrt", 0.5, 1], ("sqrt", 0.5, 1.0)),
+        # One of them, or it does not say.
+        ([1, 2.0, 4], (1, 2, 4)),
+        ([1.0, "sqrt"], (1, "sqrt")),
+        ([0.5, 1, 2], (0.5, 1, 2)),
+        ([0.5, {"int_value": 1}], (0.5, 1)),
+        (["sqrt", {"float_value": 1.0}, 1], ("sqrt", 1.0, 1)),
+    ],
+)
+def test_a_one_among_fractions_is_a_fraction(
+    values: list[object], typed: tuple[Value, ...]
+) -> None:
+    space = parse_param_grid({"either": values}, _SCHEMAS, field="grid")
+    assert repr(space.parameters[0].domain) == repr(Grid(values=typed))
+
+
 def test_a_grid_of_a_million_million_points_is_not_built() -> None:
     space = SearchSpace.of(
         Parameter(name=f"p{place:02}", domain=Grid(values=tuple(range(10)))) for place in range(12)

@@ -9,6 +9,7 @@ from services.core.parameter_schema import (
     Refused,
     Tuples,
     allows,
+    as_json,
     check_value,
     shown,
 )
@@ -32,11 +33,16 @@ _RANGE = ParameterSchema(
     [
         (_COUNT_OR_SHARE, 2.0, 2),
         (_COUNT_OR_SHARE, 1.0, 1),
+        (_COUNT_OR_SHARE, {"float_value": 1.0}, 1.0),
+        (_COUNT_OR_SHARE, {"floatValue": 1}, 1.0),
+        (_COUNT_OR_SHARE, {"int_value": 1.0}, 1),
         (_COUNT_OR_SHARE, 0.5, 0.5),
         (_COUNT_OR_SHARE, "sqrt", "sqrt"),
         (_COUNT_OR_SHARE, None, None),
         (_FLOAT, 1.0, 1.0),
         (_FLOAT, 1, 1.0),
+        (_FLOAT, {"int_value": 1}, 1.0),
+        (_INT, {"float_value": 5.0}, 5),
         (_INT, 255.0, 255),
         (_RANGE, [1.0, 2.5], (1.0, 2.5)),
         (_RANGE, (0, 1), (0.0, 1.0)),
@@ -62,6 +68,15 @@ def test_json_gets_the_type_of_its_parameter(
                 'one of "sqrt", "log2", or null'
             ),
         ),
+        (
+            _COUNT_OR_SHARE,
+            {"float_value": 2.0},
+            (
+                "2 is not allowed; give a whole number from 1, or a number above 0 up to 1, or "
+                'one of "sqrt", "log2", or null'
+            ),
+        ),
+        (_INT, {"int_value": 2.5}, "an object is not allowed; give a whole number from 2 to 255"),
         (_INT, 2.5, "2.5 is not allowed; give a whole number from 2 to 255"),
         (_INT, 256.0, "256 is not allowed; give a whole number from 2 to 255"),
         (_INT, True, "true is not allowed; give a whole number from 2 to 255"),
@@ -98,6 +113,18 @@ def test_typed_values_are_not_converted() -> None:
     assert allows(_COUNT_OR_SHARE, 1.0)
     assert not allows(_INT, True)
     assert not allows(_INT, (5,))
+
+
+@pytest.mark.parametrize("value", [1, 1.0, 0.5, "sqrt", None])
+def test_json_of_a_typed_value_gets_its_type_again(value: Value) -> None:
+    again = check_value(_COUNT_OR_SHARE, as_json(_COUNT_OR_SHARE, value))
+    assert repr(again) == repr(value)
+
+
+def test_json_says_the_kind_of_a_number_only_where_there_are_two() -> None:
+    assert as_json(_FLOAT, 1.0) == 1.0
+    assert as_json(None, 1.0) == 1.0
+    assert as_json(_COUNT_OR_SHARE, 1.0) == {"float_value": 1.0}
 
 
 def test_long_values_are_shortened() -> None:

@@ -59,6 +59,16 @@ def test_a_grid_is_what_a_person_would_paste() -> None:
     assert MessageToDict(struct) == {"C": [0.1, True, "x"]}
 
 
+def test_a_float_that_is_whole_says_that_it_is_one() -> None:
+    grid = grid_to_proto({"max_features": ["sqrt", 1.0, 0.5, 1], "tol": [0.1, 0.2], "p": [1, 2]})
+    assert {name: MessageToDict(values) for name, values in grid.items()} == {
+        "max_features": ["sqrt", {"float_value": 1.0}, 0.5, {"int_value": 1.0}],
+        "tol": [0.1, 0.2],
+        "p": [1.0, 2.0],
+    }
+    assert type(python_value(json_value(1.0))) is float
+
+
 def test_numbers_json_cannot_hold_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="too large"):
         json_value(2**53 + 1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from google.protobuf import struct_pb2
+
 from services.common.convert.objectives import column_kind_from_proto, column_kind_to_proto
 from services.common.convert.spaces import space_to_proto
 from services.common.convert.times import time_to_proto
@@ -11,7 +13,9 @@ from services.common.convert.values import json_from_proto, json_to_proto
 from services.core.model_catalog import MODEL_TYPES
 from services.core.model_run import StepRequest
 from services.core.model_types import ModelType
-from services.core.objective import ColumnKind
+from services.core.objective import ColumnKind, Step
+from services.core.parameter_schema import as_json
+from services.core.preprocessing_types import STEP_TYPES
 from services.core.preset_size import PresetSize
 from services.core.space_presets import preset_spreads
 from services.core.spread import space_of
@@ -116,26 +120,38 @@ def model_type_to_proto(model_type: ModelType) -> presets_pb2.ModelType:
 
 
 def model_run_to_proto(model_run: ModelRun) -> model_pb2.ModelRun:
-    """Encodes a model run, its parameters as JSON."""
+    """Encodes a model run, its parameters as JSON that reads as the same values again."""
+    model_type = MODEL_TYPES.get(model_run.model_type)
+    schemas = {} if model_type is None else model_type.parameters
     return model_pb2.ModelRun(
         model_run_id=model_run.model_run_id,
         experiment=model_run.experiment,
         dataset_id=model_run.dataset_id,
         model_type=model_run.model_type,
         fixed_parameters={
-            name: json_to_proto(value) for name, value in model_run.fixed_parameters.items()
+            name: json_to_proto(as_json(schemas.get(name), value))
+            for name, value in model_run.fixed_parameters.items()
         },
         preprocessing=[
             objective_pb2.PreprocessingStep(
                 type=each.type,
                 name=each.name,
-                parameters={name: json_to_proto(value) for name, value in each.parameters.items()},
+                parameters=_step_parameters(each),
                 columns=column_kind_to_proto(each.columns),
             )
             for each in model_run.steps
         ],
         created_at=time_to_proto(model_run.created_at),
     )
+
+
+def _step_parameters(step: Step) -> dict[str, struct_pb2.Value]:
+    step_type = STEP_TYPES.get(step.type)
+    schemas = {} if step_type is None else step_type.parameters
+    return {
+        name: json_to_proto(as_json(schemas.get(name), value))
+        for name, value in step.parameters.items()
+    }
 
 
 def _step_of(message: objective_pb2.PreprocessingStep) -> StepRequest:
