@@ -96,7 +96,7 @@ _OWN: Final[Mapping[str, Mapping[str, Value]]] = {
     "extra_trees_regressor": {
         "bootstrap": False,
         "criterion": "squared_error",
-        "max_features": 1,
+        "max_features": 1.0,
     },
     "gradient_boosting_classifier": {
         "loss": "log_loss",
@@ -147,7 +147,7 @@ _OWN: Final[Mapping[str, Mapping[str, Value]]] = {
     },
     "random_forest_regressor": {
         "criterion": "squared_error",
-        "max_features": 1,
+        "max_features": 1.0,
     },
     "ridge": {
         "max_iter": None,

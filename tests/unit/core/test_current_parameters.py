@@ -11,7 +11,7 @@ from services.core.model_catalog import MODEL_TYPES
 from services.core.model_defaults import default_parameters
 from services.core.model_types import ModelType
 from services.core.objective import Step
-from services.core.parameter_schema import check_value
+from services.core.parameter_schema import as_json, check_value
 from services.core.space import Choices, FloatRange, Parameter, SearchSpace
 
 _SKLEARN = [each for each in MODEL_TYPES.values() if each.estimator.startswith("sklearn.")]
@@ -22,7 +22,7 @@ def test_the_table_of_defaults_is_scikit_learns(model: ModelType) -> None:
     module, name = model.estimator.split(":")
     actual = getattr(importlib.import_module(module), name)().get_params()
     expected = {
-        name: check_value(schema, actual[name])
+        name: check_value(schema, as_json(schema, actual[name]))
         for name, schema in model.parameters.items()
         if name != "random_state"
     }

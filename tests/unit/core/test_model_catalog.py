@@ -18,7 +18,7 @@ from services.core.grid import grid_point, grid_size
 from services.core.model_catalog import MODEL_TYPES
 from services.core.model_types import ModelType
 from services.core.objective import Task
-from services.core.parameter_schema import Refused, allows, check_value
+from services.core.parameter_schema import Refused, allows, as_json, check_value
 from tests.unit.core.schema_values import allowed_values
 
 _EXPECTED = {
@@ -86,7 +86,7 @@ def test_defaults_of_the_class_satisfy_the_schema(model: ModelType) -> None:
     for name, schema in model.parameters.items():
         if name in early_stopping.PARAMETERS:
             continue
-        checked = check_value(schema, defaults[name])
+        checked = check_value(schema, as_json(schema, defaults[name]))
         assert not isinstance(checked, Refused), (name, checked)
 
 
