@@ -236,6 +236,8 @@ _TABLE: Final = (
             **LINEAR,
             "C": floats_above(0.0),
             "l1_ratio": floats_between(0.0, 1.0),
+            # What grids written for earlier versions say; scikit-learn 1.9 still takes it beside l1_ratio.
+            "penalty": one_of("l1", "l2", "elasticnet", nullable=True),
             "dual": BOOLEAN,
             "intercept_scaling": floats_above(0.0),
             "class_weight": BALANCED,
@@ -247,7 +249,7 @@ _TABLE: Final = (
             "C": (0.01, 0.1, 1.0, 10.0, 100.0),
             "class_weight": (None, "balanced"),
         },
-        blocked=("n_jobs", "penalty", "verbose", "warm_start"),
+        blocked=("n_jobs", "verbose", "warm_start"),
         probabilities=True,
     ),
     _model(

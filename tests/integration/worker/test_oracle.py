@@ -206,6 +206,22 @@ def test_grid_scores_equal_grid_search_cv(name: str, tmp_path: Path) -> None:
     assert_scores_are_those_of_grid_search_cv(CASES[name], tmp_path)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:'penalty' was deprecated", "ignore:Inconsistent values: penalty"
+)
+@pytest.mark.filterwarnings("ignore:Setting penalty=None")
+def test_grids_of_penalties_score_as_grid_search_cv_does(tmp_path: Path) -> None:
+    case = Case(
+        dataset="iris",
+        model_type="logistic_regression",
+        estimator=LogisticRegression(random_state=SEED, solver="newton-cg", max_iter=1000),
+        grid={"penalty": ["l2", None], "C": [0.1, 1.0]},
+        fixed={"solver": "newton-cg", "max_iter": 1000},
+        cv_folds=3,
+    )
+    assert_scores_are_those_of_grid_search_cv(case, tmp_path)
+
+
 def test_children_give_the_same_scores_as_cross_validate(tmp_path: Path) -> None:
     dataset = built_in("digits")
     folder = dataset.materialise(tmp_path / "data")
