@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from services.core.counting import members, values_in_grid
+from services.core.digest import value_key
 from services.core.naming import unknown_name
 from services.core.parameter_schema import shown
 from services.core.settling import can_be_met
 from services.core.space import (
+    Choices,
     Condition,
     Constraint,
+    Fixed,
     FloatRange,
+    Grid,
     IntRange,
     Parameter,
     SearchSpace,
     SumToOne,
+    Value,
     domain_contains,
-    is_member,
-    parameter_contains,
     parameter_size,
 )
 from services.core.space_request import ParameterRequest
@@ -28,6 +32,12 @@ from services.core.webs import webs_of
 
 MAX_GROUP_COMBINATIONS: Final = 200_000
 """Combinations of the values of one constraint's numbers, which are gone through to count them."""
+
+MAX_CONDITIONS: Final = 1_000
+"""Conditions of all parameters of a space together."""
+
+MAX_CONDITION_WORK: Final = 1_000_000
+"""Values that conditions on one parent name, times the values it has: each is looked up among them."""
 
 
 def check_conditions(
@@ -42,14 +52,23 @@ def check_conditions(
         known: the parameters asked for whose own part is in order.
         field: path of the parameters.
     """
+    count = sum(len(each.conditions) for each in asked)
+    if count > MAX_CONDITIONS:
+        # Not looked at one by one: there may be a hundred thousand.
+        found.add(field, f"have {count:,} conditions, above the limit of {MAX_CONDITIONS:,}")
+        return
     names = {each.name for each in asked}
-    by_name = {each.name: each for each in known}
+    parents = {each.name: each.parents for each in asked}
+    values = _ParentValues(known)
     for place, each in enumerate(asked):
+        before: set[str] = set()
         for number, condition in enumerate(each.conditions):
             path = f"{field}[{place}].condition"
             if number:
                 path = f"{field}[{place}].further_conditions[{number - 1}]"
-            if condition.parent in each.parents[:number]:
+            repeats = condition.parent in before
+            before.add(condition.parent)
+            if repeats:
                 found.add(
                     f"{path}.parent",
                     f'"{condition.parent}" is the parent of a condition before it; give its values in one',
@@ -62,14 +81,14 @@ def check_conditions(
                     unknown_name("parameter of this space", condition.parent, others),
                 )
                 continue
-            circle = _circle(each.name, condition.parent, asked)
+            circle = _circle(each.name, condition.parent, parents)
             if circle:
                 found.add(
                     f"{path}.parent",
                     f"makes a circle: {' → '.join(circle)}; nothing in it is ever active",
                 )
                 continue
-            _check_values(condition, by_name.get(condition.parent), path, found)
+            _check_values(condition, values, path, found)
 
 
 def check_webs(space: SearchSpace, field: str, found: Violations) -> None:
@@ -83,17 +102,64 @@ def check_webs(space: SearchSpace, field: str, found: Violations) -> None:
             )
 
 
+class _ParentValues:
+    """What the parents of conditions take, each looked through once."""
+
+    def __init__(self, parameters: Sequence[Parameter]) -> None:
+        self._parameters = {each.name: each for each in parameters}
+        self._listed: dict[str, frozenset[str]] = {}
+        self._work: dict[str, int] = {}
+
+    def get(self, name: str) -> Parameter | None:
+        """The parameter; None where its own part is not in order."""
+        return self._parameters.get(name)
+
+    def work(self, parent: Parameter, values: int) -> int:
+        """Counts the work of looking values up among a parent's, with that of all conditions before."""
+        listed = len(self._keys(parent)) or 1
+        self._work[parent.name] = self._work.get(parent.name, 0) + values * listed
+        return self._work[parent.name]
+
+    def holds(self, parent: Parameter, value: Value) -> bool:
+        """Whether a parent takes a value."""
+        if value_key(value) in self._keys(parent):
+            return True
+        is_range = isinstance(parent.domain, IntRange | FloatRange)
+        return is_range and domain_contains(parent.domain, value)
+
+    def _keys(self, parent: Parameter) -> frozenset[str]:
+        if parent.name not in self._listed:
+            domain = parent.domain
+            own = domain.values if isinstance(domain, Choices | Grid) else ()
+            if isinstance(domain, Fixed):
+                own = (domain.value,)
+            self._listed[parent.name] = frozenset(map(value_key, (*own, *parent.specials)))
+        return self._listed[parent.name]
+
+
 def _check_values(
-    condition: Condition, parent: Parameter | None, path: str, found: Violations
+    condition: Condition, parents: _ParentValues, path: str, found: Violations
 ) -> None:
     if not condition.values:
         found.add(f"{path}.values", "is empty, so it is never active; give at least one value")
+    parent = parents.get(condition.parent)
     if parent is None:
         return
+    work = parents.work(parent, len(condition.values))
+    if work > MAX_CONDITION_WORK:
+        found.add(
+            f"{path}.values",
+            f"has {len(condition.values):,} members, and to look up what conditions name among the values"
+            f" of {parent.name} takes {work:,} comparisons, above the limit of {MAX_CONDITION_WORK:,};"
+            f" name fewer, or give {parent.name} fewer values",
+        )
+        return
+    before: set[str] = set()
     for index, value in enumerate(condition.values):
-        if is_member(value, condition.values[:index]):
+        key = value_key(value)
+        if key in before:
             found.add(f"{path}.values[{index}]", f"{shown(value)} is given twice")
-        elif not parameter_contains(parent, value):
+        elif not parents.holds(parent, value):
             found.add(
                 f"{path}.values[{index}]",
                 f"{shown(value)} is no value that {parent.name} takes here, so this condition"
@@ -109,6 +175,7 @@ def _check_values(
                 f"{shown(value)} is one float of a range without a step, which is hardly ever"
                 f" drawn; give {parent.name} a list of values",
             )
+        before.add(key)
 
 
 def check_constraints(
@@ -170,19 +237,22 @@ def torn_apart(space: SearchSpace, names: Sequence[str]) -> list[tuple[str, str]
 
 def check_group_grids(found: Violations, field: str, space: SearchSpace, resolution: int) -> None:
     """Checks that a grid's values of numbers under a constraint can be gone through."""
-    for each in (constraint for part in space.parts for constraint in part.constraints):
-        combinations = resolution ** len(each.names)
-        if combinations > MAX_GROUP_COMBINATIONS:
-            found.add(
-                field,
-                f"{resolution} values of each of {', '.join(each.names)} make {combinations:,}"
-                f" combinations, above the limit of {MAX_GROUP_COMBINATIONS:,}; give a smaller one",
-            )
+    for part in space.parts:
+        for each in part.constraints:
+            tried = {one.name: values_in_grid(one, resolution) for one in members(part, each)}
+            combinations = math.prod(tried.values())
+            if combinations > MAX_GROUP_COMBINATIONS:
+                listed = ", ".join(f"{count:,} of {name}" for name, count in tried.items())
+                found.add(
+                    field,
+                    f"is {resolution}, and the values tried, {listed}, make {combinations:,}"
+                    f" combinations, above the limit of {MAX_GROUP_COMBINATIONS:,}; give a smaller one,"
+                    " or larger steps",
+                )
 
 
-def _circle(name: str, parent: str, asked: Sequence[ParameterRequest]) -> list[str]:
+def _circle(name: str, parent: str, parents: Mapping[str, Sequence[str]]) -> list[str]:
     """The names on the way from a parameter over a parent back to it; empty without a circle."""
-    parents = {each.name: each.parents for each in asked}
     ways, seen = [[name, parent]], {parent}
     while ways:
         way = ways.pop()

@@ -15,6 +15,9 @@ from services.core.constraints import ordered_places, summing_places
 from services.core.pipeline_order import pipeline_name
 from services.core.space import (
     Constraint,
+    Domain,
+    FloatRange,
+    IntRange,
     Parameter,
     SearchSpace,
     SumToOne,
@@ -26,6 +29,9 @@ from services.core.space import (
 from services.core.webs import Web, webs_of
 
 _Children: TypeAlias = dict[str, list[Parameter]]
+# Sizes of trees by their root's name: a tree that several values of its parent wake is counted once.
+# In a chain of such parameters every level would otherwise double the work.
+_Sizes: TypeAlias = dict[str, int | None]
 
 
 def cardinality(space: SearchSpace) -> int | None:
@@ -37,9 +43,10 @@ def cardinality(space: SearchSpace) -> int | None:
     if space.alternatives:
         return _sum(cardinality(each) for each in space.alternatives)
     children = _children(space)
+    sizes: _Sizes = {}
     return _product(
         [
-            *(_tree_size(each, children) for each in _roots(space)),
+            *(_tree_size(each, children, sizes) for each in _roots(space)),
             *(each.size for each in webs_of(space)),
             *(_group_size(space, each) for each in space.constraints),
         ]
@@ -73,11 +80,12 @@ def point_at_index(space: SearchSpace, index: int) -> dict[str, Value]:
         *((min(map(pipeline_name, members(space, each))), each) for each in space.constraints),
     ]
     point: dict[str, Value] = {}
+    sizes: _Sizes = {}
     rest = index
     for _, part in sorted(parts, key=lambda each: each[0], reverse=True):
         if isinstance(part, Parameter):
-            rest, place = divmod(rest, _tree_size(part, children) or 1)
-            _unrank(part, place, children, point)
+            rest, place = divmod(rest, _tree_size(part, children, sizes) or 1)
+            _unrank(part, place, children, point, sizes)
         elif isinstance(part, Web):
             rest, place = divmod(rest, part.size or 1)
             point.update(part.at(place))
@@ -93,6 +101,21 @@ def members(space: SearchSpace, constraint: Constraint) -> list[Parameter]:
     """The parameters of a group, in its order."""
     known = {each.name: each for each in space.parameters}
     return [known[name] for name in constraint.names]
+
+
+def values_in_grid(parameter: Parameter, resolution: int) -> int:
+    """Counts the values a grid search tries of a parameter; of a group's member it may be one more."""
+    size = parameter_size(parameter)
+    if size is None or (size > resolution and not is_lattice(parameter.domain)):
+        return resolution + len(parameter.specials)
+    return size
+
+
+def is_lattice(domain: Domain) -> bool:
+    """Whether a grid search tries all values of a domain, however many: of ranges those with a step."""
+    if isinstance(domain, IntRange):
+        return domain.step != 1
+    return not isinstance(domain, FloatRange) or domain.step is not None
 
 
 def group_places(space: SearchSpace, constraint: Constraint) -> Sequence[tuple[int, ...]] | None:
@@ -141,12 +164,20 @@ def _group_size(space: SearchSpace, constraint: Constraint) -> int | None:
     return None if places is None else len(places)
 
 
-def _tree_size(parameter: Parameter, children: _Children) -> int | None:
+def _tree_size(parameter: Parameter, children: _Children, sizes: _Sizes) -> int | None:
+    if parameter.name not in sizes:
+        sizes[parameter.name] = _counted(parameter, children, sizes)
+    return sizes[parameter.name]
+
+
+def _counted(parameter: Parameter, children: _Children, sizes: _Sizes) -> int | None:
     size = parameter_size(parameter)
     if size is None:
         return None
     turns = _turns(parameter, children)
-    below = [_product(_tree_size(child, children) for child in active) for _, active in turns]
+    below = [
+        _product(_tree_size(child, children, sizes) for child in active) for _, active in turns
+    ]
     if None in below:
         return None
     return size - len(turns) + sum(each for each in below if each is not None)
@@ -163,7 +194,13 @@ def _turns(parameter: Parameter, children: _Children) -> list[tuple[int, list[Pa
     return sorted(found.items(), key=lambda each: each[0])
 
 
-def _unrank(parameter: Parameter, index: int, children: _Children, point: dict[str, Value]) -> None:
+def _unrank(
+    parameter: Parameter,
+    index: int,
+    children: _Children,
+    point: dict[str, Value],
+    known: _Sizes,
+) -> None:
     """Sets the values of a tree's point by its place in the tree."""
     passed = 0
     start = 0
@@ -172,14 +209,14 @@ def _unrank(parameter: Parameter, index: int, children: _Children, point: dict[s
         if index < start + before:
             break
         start += before
-        sizes = [_tree_size(child, children) or 1 for child in active]
+        sizes = [_tree_size(child, children, known) or 1 for child in active]
         below = math.prod(sizes)
         if index < start + below:
             point[parameter.name] = value_at(parameter, place)
             rest = index - start
             for child, size in zip(reversed(active), reversed(sizes), strict=True):
                 rest, inner = divmod(rest, size)
-                _unrank(child, inner, children, point)
+                _unrank(child, inner, children, point, known)
             return
         start += below
         passed = place + 1

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from services.core.counting import cardinality, group_places, members, point_at_index
+from services.core.counting import (
+    cardinality,
+    group_places,
+    is_lattice,
+    members,
+    point_at_index,
+)
 from services.core.limits import MAX_GRID_PARAMETERS, MAX_GRID_POINTS, MAX_GRIDS
 from services.core.naming import unknown_name
 from services.core.parameter_schema import ParameterSchema, shown
@@ -130,8 +136,7 @@ def _gridded(parameter: Parameter, resolution: int) -> Parameter:
     if not isinstance(domain, IntRange | FloatRange):
         return parameter
     size = domain_size(domain)
-    stepped = domain.step != 1 if isinstance(domain, IntRange) else domain.step is not None
-    if size is not None and (stepped or size <= resolution):
+    if size is not None and (is_lattice(domain) or size <= resolution):
         return parameter
     values: list[Value] = []
     for place in range(resolution):

@@ -27,3 +27,6 @@ MAX_INT: Final = 2**31 - 1
 
 MAX_SECONDS: Final = 10 * 366 * 86_400.0
 """Ten years: what a database's clock and a worker's timer count without trouble."""
+
+MAX_RESULT_BYTES: Final = 64 * 1024
+"""Of what one trial brings: its scores per split and metric, and what each split took."""

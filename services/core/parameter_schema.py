@@ -15,6 +15,7 @@ from services.core.limits import MAX_INT
 from services.core.space import Scalar, Value
 
 _SHOWN_CHARACTERS = 80
+_SHOWN_VALUES = 20
 _MAX_TEXT = 100
 
 
@@ -218,6 +219,14 @@ def shown(value: object) -> str:
     """Returns a value as a person would write it in JSON, shortened."""
     text = _json_text(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def shown_values(values: Sequence[object]) -> str:
+    """Returns a list of values as a person would write it, shortened to its ends where it is long."""
+    if len(values) <= _SHOWN_VALUES:
+        return ", ".join(map(shown, values))
+    first = ", ".join(map(shown, values[: _SHOWN_VALUES - 1]))
+    return f"{first}, … {len(values):,} values up to {shown(values[-1])}"
 
 
 def _json_text(value: object) -> str:

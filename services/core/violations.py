@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Final
 
 from services.core.errors import FieldViolation, InvalidRequest
 
+MAX_VIOLATIONS: Final = 1_000
+"""Nobody reads more, and a request of a hundred thousand mistakes must not keep others waiting."""
+
+
+NO_NUL: Final = "holds a NUL character, which no database keeps in text; leave it out"
+"""What is wrong with such a text."""
+
 
 class Violations:
-    """Gathers violations from many checks.
+    """Gathers violations from many checks; gives up at `MAX_VIOLATIONS`.
 
     Example:
         found = Violations()
@@ -31,13 +39,16 @@ class Violations:
         return bool(self._found)
 
     def add(self, field: str, description: str) -> None:
-        """Adds one violation."""
+        """Adds one violation. Raises: InvalidRequest: there are so many that the rest is left."""
         self._found.append(FieldViolation(field=field, description=description))
+        if len(self._found) >= MAX_VIOLATIONS:
+            raise InvalidRequest(self._found)
 
     def gathered(self) -> _Gathering:
         """Takes over the violations of an InvalidRequest raised inside; other errors pass.
 
-        What the block would have assigned is then unset: raise before using it.
+        What the block would have assigned is then unset: raise before using it. At `MAX_VIOLATIONS` the
+        block's end raises as `add` does.
         """
         return _Gathering(self._found)
 
@@ -64,5 +75,8 @@ class _Gathering:
     ) -> bool:
         if not isinstance(raised, InvalidRequest):
             return False
-        self._found.extend(raised.violations)
+        if len(self._found) < MAX_VIOLATIONS:
+            self._found.extend(raised.violations)
+        if len(self._found) >= MAX_VIOLATIONS:
+            raise InvalidRequest(self._found) from raised
         return True

@@ -9,7 +9,7 @@ from typing import Final
 from services.core.hull import hull, read_as_log
 from services.core.limits import MAX_GRID_PARAMETERS
 from services.core.naming import unknown_name
-from services.core.parameter_schema import shown
+from services.core.parameter_schema import shown, shown_values
 from services.core.space import FloatRange, Grid, IntRange, Parameter, SearchSpace
 from services.core.violations import Violations
 
@@ -74,7 +74,7 @@ def check_scales(
 def scale_notices(space: SearchSpace) -> list[str]:
     """Tells which lists of numbers are searched on a logarithmic scale since they read so."""
     read = [
-        f"{each.name} ({', '.join(shown(value) for value in each.domain.values)})"
+        f"{each.name} ({shown_values(each.domain.values)})"
         for each in read_as_log(space)
         if isinstance(each.domain, Grid)
     ]

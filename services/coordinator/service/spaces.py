@@ -11,10 +11,10 @@ from services.coordinator.service.scales import check_scales, with_scales
 from services.core.binding_checks import check_group_grids
 from services.core.counting import cardinality
 from services.core.grid import gridded, parse_grid_list, parse_param_grid
-from services.core.limits import MAX_GRID_POINTS
+from services.core.limits import MAX_GRID_POINTS, MAX_GRIDS
 from services.core.model_catalog import MODEL_TYPES
 from services.core.model_run import NO_TYPES_OFFERED, searchable_parameters
-from services.core.parameter_schema import ParameterSchema, shown
+from services.core.parameter_schema import ParameterSchema, shown_values
 from services.core.plan import GRID_SEARCH
 from services.core.space import (
     FloatRange,
@@ -122,9 +122,11 @@ def read_space(
             space = _typed(model_run, asked.search_space, asked.space_field)
     if asked.grid_list:
         with found.gathered():
+            # Of too many none is looked at: there may be a hundred thousand.
+            looked_at = asked.grid_list[:MAX_GRIDS]
             space = parse_grid_list(
                 asked.grid_list,
-                [schemas_of(model_run, listed_values(each)) for each in asked.grid_list],
+                [schemas_of(model_run, listed_values(each)) for each in looked_at],
                 field=asked.grid_list_field,
                 max_points=limit,
             )
@@ -201,7 +203,8 @@ def _names_of_lists(asked: AskedSpace) -> list[str]:
 
 def _typed(model_run: ModelRun, request: SpaceRequest, field: str) -> SearchSpace:
     if request.alternatives:
-        known = [schemas_of(model_run, values_by_name(each)) for each in request.alternatives]
+        looked_at = request.alternatives[:MAX_GRIDS]
+        known = [schemas_of(model_run, values_by_name(each)) for each in looked_at]
         return check_alternatives(request, known, field=field)
     return check_space(request, schemas_of(model_run, values_by_name(request)), field=field)
 
@@ -235,7 +238,7 @@ def _placed(field: str, request: SpaceRequest) -> Callable[[str], str]:
 def grid_notices(space: SearchSpace, resolution: int) -> list[str]:
     """Tells which values a grid search tries of ranges, where it does not try them all."""
     tried = [
-        f"{after.name} at {', '.join(shown(value) for value in after.domain.values)}"
+        f"{after.name} at {shown_values(after.domain.values)}"
         for part in space.parts
         for before, after in zip(part.parameters, gridded(part, resolution).parameters, strict=True)
         if isinstance(before.domain, IntRange | FloatRange) and isinstance(after.domain, Grid)

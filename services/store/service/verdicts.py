@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from random import Random
 
 from services.core.intervals import SplitFacts
+from services.core.limits import MAX_RESULT_BYTES
 from services.core.statistics import mean_score
 from services.core.trial import Failure, FailureKind, SplitScores, TrialResult, TrialState
 from services.store.ports.records import TrialEnd, TrialRecord, TrialRequeue
 
 MAX_FAILURE_BYTES = 4 * 1024
-MAX_RESULT_BYTES = 64 * 1024
 # No trial runs for a year: a worker that says so says nothing.
 _LONGEST_SECONDS = 366 * 86_400.0
 # So much of scores that were not due is told.

@@ -14,10 +14,13 @@ from services.coordinator.service.scoring_checks import (
     check_weights,
 )
 from services.core.budget import Budget
+from services.core.limits import MAX_RESULT_BYTES
 from services.core.objective import EvaluationSpec
 from services.core.violations import Violations
 
 _MAX_METRICS = 50
+# Two times and two counts of rows, as they are sent; the scores come on top.
+_LEAST_SPLIT_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,10 @@ def check_scoring(
     metrics: Sequence[NamedMetric],
 ) -> Scoring:
     """Checks splits, metrics and weights against the data and every model run."""
+    before = len(found.found)
     splits = check_splits(found, request.cv_folds, request.splitter, dataset)
+    if len(found.found) == before:
+        _check_result(found, request, splits, len(metrics))
     for each in metrics:
         check_metric(found, each.field, each.name, dataset, model_runs)
     names = tuple(each.name for each in metrics)
@@ -88,6 +94,23 @@ def check_scoring(
         metrics=names,
         notices=(*splits.notices, *weights),
     )
+
+
+def _check_result(found: Violations, request: ScoringRequest, splits: Splits, metrics: int) -> None:
+    """Checks that a trial's result can be taken: otherwise each would fail at its end, all fits in vain."""
+    per_split = _LEAST_SPLIT_BYTES + 8 * metrics * (2 if request.return_train_scores else 1)
+    size = per_split * splits.count
+    if size > MAX_RESULT_BYTES:
+        field = "cv_folds"
+        if splits.splitter is not None:
+            field = "splitter.type" if splits.splitter.n_splits is None else "splitter.n_splits"
+        found.add(
+            field,
+            f"makes {splits.count:,} splits, on which {metrics} metrics take {size:,} bytes and more, above"
+            f" the limit of {MAX_RESULT_BYTES:,} for one trial's result; use"
+            f" {MAX_RESULT_BYTES // per_split:,} splits or fewer"
+            + (", or fewer metrics" if metrics > 1 else ""),
+        )
 
 
 def check_metric_count(found: Violations, field: str, names: Sequence[str]) -> None:

@@ -16,12 +16,13 @@ from services.common.convert.trials import (
     splits_to_proto,
 )
 from services.common.convert.values import assignment_from_proto
+from services.core.limits import MAX_RESULT_BYTES
 from services.core.trial import Failure, FailureKind
 from services.worker.adapters.evaluation.advising import StepTalk
 from services.worker.adapters.evaluation.evaluator import PreparedEvaluation
 from services.worker.adapters.evaluation.failures import clip, failure_of
 from services.worker.adapters.evaluation.folds import FoldStore
-from services.worker.adapters.evaluation.framing import MAX_RESULT_BYTES, frame
+from services.worker.adapters.evaluation.framing import frame
 from services.worker.adapters.evaluation.prefix_cache import PrefixCache
 from services.worker.adapters.evaluation.standards import standard_from_proto
 from services.worker.ports import Evaluation

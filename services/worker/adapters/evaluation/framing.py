@@ -8,9 +8,6 @@ from typing import BinaryIO
 
 _LENGTH = struct.Struct(">I")
 
-# A result that is larger is not reported.
-MAX_RESULT_BYTES = 64 * 1024
-
 # Far above any answer; a longer one means that the other side is not talking to us.
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 import psutil
 import structlog
 
+from services.core.limits import MAX_RESULT_BYTES
 from services.core.pruning_settings import StepKind
 from services.core.space import Assignment
 from services.core.step_judging import StepScore
@@ -25,7 +26,7 @@ from services.worker.adapters.evaluation.answers import (
 from services.worker.adapters.evaluation.endings import Ending
 from services.worker.adapters.evaluation.exits import cause, has_exited
 from services.worker.adapters.evaluation.family import descendants, end_family, relatives_of
-from services.worker.adapters.evaluation.framing import MAX_RESULT_BYTES, frame
+from services.worker.adapters.evaluation.framing import frame
 from services.worker.adapters.evaluation.growth import Growth
 from services.worker.adapters.evaluation.limits import ChildLimits
 from services.worker.adapters.evaluation.memory import resident
