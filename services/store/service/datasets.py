@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from services.core.dataset_roles import NO_ROLES, DatasetRoles
 from services.core.errors import WrongState
 from services.core.objective import Task
 from services.core.plan import RequestKey
-from services.core.violations import Violations
+from services.core.violations import NO_NUL, Violations
 from services.store.ports.catalogue import CanonicalDataset, DatasetFiles, DatasetStore
 from services.store.ports.results import Dataset, DatasetFormat
 from services.store.service import pages
@@ -53,6 +53,7 @@ class Datasets:
         self._files = files
         self.max_bytes = max_bytes
         self._parsers = asyncio.Semaphore(_PARSERS)
+        self._given_up: set[asyncio.Task[None]] = set()
         self._downloads = asyncio.Semaphore(_DOWNLOADS)
         self._built_ins = asyncio.Lock()
 
@@ -87,7 +88,7 @@ class Datasets:
             roles=upload.roles,
             max_bytes=self.max_bytes,
         )
-        async with self._parsers, _in_thread(parsed) as canonical:
+        async with self._parsing(parsed) as canonical:
             earlier = await self._store.insert_dataset(
                 canonical,
                 tenant=tenant,
@@ -100,6 +101,46 @@ class Datasets:
             check_same_request(earlier, key)
             dataset_id = earlier.resource_id
         return await self.dataset(dataset_id, tenant=tenant)
+
+    @asynccontextmanager
+    async def _parsing(
+        self, manager: AbstractContextManager[CanonicalDataset]
+    ) -> AsyncIterator[CanonicalDataset]:
+        """Parses in a thread, in turn.
+
+        A thread cannot be stopped: when its upload is given up meanwhile, the next one waits for it all
+        the same, or clients that try again and again would have it parsed many times at once.
+        """
+        async with AsyncExitStack() as stack:
+            await self._parsers.acquire()
+            parsing = asyncio.ensure_future(asyncio.to_thread(manager.__enter__))
+            try:
+                canonical = await asyncio.shield(parsing)
+            except asyncio.CancelledError:
+                leaving = asyncio.create_task(self._leave(manager, parsing))
+                self._given_up.add(leaving)
+                leaving.add_done_callback(self._given_up.discard)
+                raise
+            except BaseException:
+                self._parsers.release()
+                raise
+            stack.callback(self._parsers.release)
+            stack.push_async_callback(asyncio.to_thread, manager.__exit__, None, None, None)
+            yield canonical
+
+    async def _leave(
+        self,
+        manager: AbstractContextManager[CanonicalDataset],
+        parsing: asyncio.Future[CanonicalDataset],
+    ) -> None:
+        """Waits for a thread whose upload is gone, and removes what it made."""
+        try:
+            # What was wrong with the file interests nobody any more.
+            with suppress(Exception):
+                await parsing
+                await asyncio.to_thread(manager.__exit__, None, None, None)
+        finally:
+            self._parsers.release()
 
     async def dataset(self, dataset_id: str, *, tenant: str) -> Dataset:
         """Gives a dataset; a built-in one is made at its first use. Raises: NotFound."""
@@ -144,11 +185,12 @@ class Datasets:
             for dataset_id in self._files.built_in_ids():
                 await self._built_in(dataset_id, tenant=tenant)
         found = await self._store.datasets(tenant, after=after, limit=limit + 1)
-        if len(found) <= limit:
-            return found, ""
-        last = found[limit - 1]
+        page = pages.page_of(found, limit=limit, size=_described_bytes)
+        if len(page) == len(found):
+            return page, ""
+        last = page[-1]
         key = [last.built_in, last.created_at.isoformat(), last.dataset_id]
-        return found[:limit], pages.make_token(listing, key)
+        return page, pages.make_token(listing, key)
 
     async def delete(self, dataset_id: str) -> None:
         """Deletes an uploaded dataset.
@@ -209,6 +251,8 @@ def _check_header(found: Violations, upload: Upload) -> None:
         found.add("header.target_column", "must not be empty")
     if len(upload.name) > 200:
         found.add("header.name", f"has {len(upload.name)} characters, at most 200 are allowed")
+    if "\0" in upload.name:
+        found.add("header.name", NO_NUL)
 
 
 def _hash_of(upload: Upload, path: Path) -> bytes:
@@ -219,6 +263,13 @@ def _hash_of(upload: Upload, path: Path) -> bytes:
         # Uploads without roles keep the hash they had before there were any.
         header += repr(upload.roles)
     return hashlib.sha256(header.encode() + content).digest()
+
+
+def _described_bytes(dataset: Dataset) -> int:
+    """About how many bytes a dataset's description takes, as one message."""
+    summary = dataset.summary
+    columns = sum(16 + len(each.name.encode()) for each in summary.columns)
+    return 500 + columns + sum(24 + len(label.encode()) for label, _ in summary.classes)
 
 
 def _decode_key(key: object) -> tuple[bool, datetime, str]:

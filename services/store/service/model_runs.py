@@ -9,7 +9,7 @@ from services.core.model_catalog import MODEL_TYPES
 from services.core.model_run import StepRequest, validate_model_run
 from services.core.objective import Task
 from services.core.plan import RequestKey
-from services.core.violations import Violations
+from services.core.violations import NO_NUL, Violations
 from services.store.ports.catalogue import ModelRunStore
 from services.store.ports.reading import RunReader
 from services.store.ports.results import ModelRun
@@ -89,6 +89,8 @@ class ModelRuns:
                 "experiment",
                 f"has {len(request.experiment)} characters, at most {_MAX_EXPERIMENT} are allowed",
             )
+        if "\0" in request.experiment:
+            found.add("experiment", NO_NUL)
         dataset = None
         if request.dataset_id:
             dataset = await self._datasets.dataset(request.dataset_id, tenant=tenant)

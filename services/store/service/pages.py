@@ -6,7 +6,8 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -15,8 +16,11 @@ from services.core.errors import FieldViolation, InvalidRequest
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
 
-KeyT = TypeVar("KeyT")
+MAX_PAGE_BYTES = 3 * 1024 * 1024
+"""A page ends before it is larger: clients that set no limit of their own take 4 MiB."""
 
+KeyT = TypeVar("KeyT")
+EntryT = TypeVar("EntryT")
 
 _MAX_TOKEN = 1_024
 
@@ -35,6 +39,23 @@ def checked_page_size(page_size: int | None) -> int:
             ]
         )
     return page_size
+
+
+def page_of(
+    found: Sequence[EntryT], *, limit: int, size: Callable[[EntryT], int]
+) -> Sequence[EntryT]:
+    """Gives the entries of one page: at most `limit`, at least one, else as many as `MAX_PAGE_BYTES` holds.
+
+    Args:
+        found: what comes next, up to `limit` + 1 of them.
+        size: about how many bytes an entry takes in the answer.
+    """
+    taken = 0
+    for place, each in enumerate(found[:limit]):
+        taken += size(each)
+        if taken > MAX_PAGE_BYTES and place > 0:
+            return found[:place]
+    return found[:limit]
 
 
 def make_token(listing: object, key: object) -> str:
@@ -66,7 +87,7 @@ def read_token(listing: object, token: str, decode: Callable[[object], KeyT]) ->
         if digest != _digest(listing):
             raise ValueError("made by another listing")
         return decode(key)
-    except (ValueError, TypeError, RecursionError, binascii.Error):
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
         raise InvalidRequest(
             [
                 FieldViolation(
@@ -79,10 +100,10 @@ def read_token(listing: object, token: str, decode: Callable[[object], KeyT]) ->
 
 
 def decode_time_and_id(key: object) -> tuple[datetime, str]:
-    """Decodes a key of (ISO time, id)."""
+    """Decodes a key of (ISO time, UUID)."""
     if not isinstance(key, list) or len(key) != 2:
         raise ValueError("not a time and an id")
-    return datetime.fromisoformat(key[0]), str(key[1])
+    return datetime.fromisoformat(key[0]), str(uuid.UUID(str(key[1])))
 
 
 def _digest(listing: object) -> str:

@@ -128,9 +128,10 @@ class Runs:
         found = await self._reader.trials_by_number(
             wanted, after=-1 if after is None else after, limit=limit + 1
         )
-        if len(found) <= limit:
-            return found, ""
-        return found[:limit], pages.make_token(listing, found[limit - 1].number)
+        page = pages.page_of(found, limit=limit, size=_shown_bytes)
+        if len(page) == len(found):
+            return page, ""
+        return page, pages.make_token(listing, page[-1].number)
 
     async def _filter(
         self,
@@ -184,9 +185,10 @@ class Runs:
                 after=key if isinstance(key, int) else -1,
                 limit=limit + 1 - len(found),
             )
-        if len(found) <= limit:
-            return found, ""
-        return found[:limit], pages.make_token(listing, _score_key(found[limit - 1]))
+        page = pages.page_of(found, limit=limit, size=_shown_bytes)
+        if len(page) == len(found):
+            return page, ""
+        return page, pages.make_token(listing, _score_key(page[-1]))
 
     async def best_model(self, orchestration_id: str, *, best_so_far: bool) -> BestModel:
         """Gives the best model and the ranking of all models.
@@ -228,6 +230,13 @@ class Runs:
             complete=complete,
             selection=made.get(best.model_run_id),
         )
+
+
+def _shown_bytes(trial: Trial) -> int:
+    """About how many bytes a trial takes in an answer."""
+    scores = sum(200 + 8 * (len(each.scores) + len(each.train_scores)) for each in trial.metrics)
+    message = len(trial.failure.message.encode()) if trial.failure else 0
+    return 500 + 50 * len(trial.parameters) + scores + 40 * len(trial.splits) + message
 
 
 def _decode_number(key: object) -> int:

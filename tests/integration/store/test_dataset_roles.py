@@ -48,6 +48,17 @@ async def test_columns_with_a_role_are_no_features(cases: UseCases, tmp_path: Pa
     assert sorted(range(4), key=lambda row: days[row]) == [1, 2, 0, 3]
 
 
+async def test_hours_of_a_day_are_times(cases: UseCases, tmp_path: Path) -> None:
+    stored = await store_file(
+        cases,
+        tmp_path,
+        b"a,at,label\n1,12:30:00,x\n2,00:15:00,y\n3,09:00:00,x\n",
+        roles=DatasetRoles(time_column="at"),
+    )
+    table = await table_of(cases, stored.dataset_id)
+    assert table.column("at").to_pylist() == [45_000, 900, 32_400]
+
+
 async def test_roles_are_part_of_the_content(cases: UseCases, tmp_path: Path) -> None:
     plain = await store_file(cases, tmp_path, VISITS, target_column="ill")
     some = await store_file(

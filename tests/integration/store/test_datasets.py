@@ -113,6 +113,16 @@ async def test_the_task_is_inferred_from_the_target(
     )
 
 
+async def test_a_target_of_large_whole_numbers_becomes_the_nearest_floats(
+    cases: UseCases, tmp_path: Path
+) -> None:
+    rows = "\n".join(f"{place},{2**53 + 2 * place + 1}" for place in range(30))
+    dataset = await store_file(cases, tmp_path, f"a,label\n{rows}\n".encode())
+    assert dataset.summary.task is Task.REGRESSION
+    stored = (await table_of(cases, dataset.dataset_id)).column("label").to_pylist()
+    assert stored[:2] == [float(2**53 + 1), float(2**53 + 3)]
+
+
 async def test_dates_stay_text_and_quoted_line_breaks_are_one_row(
     cases: UseCases, tmp_path: Path
 ) -> None:

@@ -24,6 +24,30 @@ from tuning.v1 import dataset_pb2, dataset_service_pb2
 _PARQUET = DatasetFormat.PARQUET
 
 
+def _parquet(**columns: Any) -> bytes:
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+def _long_parquet() -> bytes:
+    """A hundred million rows in a few KiB."""
+    buffer = io.BytesIO()
+    rows = pa.table(
+        {"a": pa.nulls(1_000_000, pa.int64()), "label": pa.nulls(1_000_000, pa.bool_())}
+    )
+    with pyarrow.parquet.ParquetWriter(buffer, rows.schema) as writer:
+        for _ in range(100):
+            writer.write_table(rows)
+    return buffer.getvalue()
+
+
+def _bad_texts() -> bytes:
+    offsets = pa.array([0, 1, 2], pa.int32()).buffers()[1]
+    bad = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"\xff\xfe")])
+    return _parquet(a=bad, label=[0, 1])
+
+
 _BAD = [
     ("empty file", b"", {}, "the file is empty"),
     ("header only", b"a,label\n", {}, "no rows"),
@@ -59,6 +83,59 @@ _BAD = [
         "no rows",
     ),
     ("request id", GOOD, {"request_id": "abc"}, "no UUID"),
+    (
+        "folds beyond whole numbers",
+        b"a,f,label\n1,0,x\n2,1e300,y\n",
+        {"roles": DatasetRoles(fold_column="f")},
+        "far beyond any fold's",
+    ),
+    (
+        "infinite folds",
+        b"a,f,label\n1,0,x\n2,inf,y\n",
+        {"roles": DatasetRoles(fold_column="f")},
+        "far beyond any fold's",
+    ),
+    ("a name with a NUL", b"a\0,label\n1,x\n2,y\n", {}, "column 'a\\x00': its name holds a NUL"),
+    ("a class with a NUL", b"a,label\n1,x\0\n2,y\n", {}, "one of the target's classes holds a NUL"),
+    ("a header with a NUL", GOOD, {"name": "a\0b"}, "header.name: holds a NUL character"),
+    ("a column too many", b"," * 50_000 + b"label\n", {}, "at most 50,000 are allowed"),
+    (
+        "names of a megabyte",
+        b"n" * (1 << 20) + b",label\n1,x\n2,y\n",
+        {},
+        "names take 1,048,581 bytes together",
+    ),
+    (
+        "ids for a target",
+        b"a,label\n" + b"".join(b"1,x%d\n" % place for place in range(10_001)),
+        {},
+        "has 10,001 classes in 10,001 rows, at most 10,000",
+    ),
+    (
+        "texts for a target",
+        b"a,label\n" + b"".join(b"1,%d%s\n" % (place, b"x" * 600_000) for place in range(2)),
+        {},
+        "labels of the target's classes take 1,200,002 bytes",
+    ),
+    (
+        "more rows than there is memory",
+        _long_parquet(),
+        {},
+        "takes 812500000 bytes in memory or more",
+    ),
+    ("texts that are none", _bad_texts(), {}, "Invalid UTF8"),
+    (
+        "days beyond the calendar",
+        _parquet(day=pa.array([2**31 - 1, 0], pa.date32()), a=[1, 2], label=["x", "y"]),
+        {"roles": DatasetRoles(time_column="day")},
+        "out of bounds",
+    ),
+    (
+        "hours of nowhere",
+        _parquet(hour=pa.array([1, 2], pa.timestamp("us", "No/Where")), a=[1, 2], label=["x", "y"]),
+        {"roles": DatasetRoles(group_column="hour")},
+        "No/Where",
+    ),
 ]
 
 
@@ -137,3 +214,15 @@ async def test_every_column_of_an_unknown_type_is_named(cases: UseCases, tmp_pat
     with pytest.raises(InvalidRequest) as caught:
         await store_file(cases, tmp_path, buffer.getvalue())
     assert [each.field for each in caught.value.violations] == ["column 'a'", "column 'b'"]
+
+
+@pytest.mark.parametrize("named_by_number", [False, True])
+async def test_one_text_in_every_row_is_counted_while_it_is_read(
+    cases: UseCases, tmp_path: Path, *, named_by_number: bool
+) -> None:
+    cases.datasets.max_bytes = 10_000_000
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), ["x" * 2_000])
+    content = _parquet(a=text if named_by_number else text.cast(pa.string()), label=[0, 1] * 10_000)
+    assert len(content) < 10_000
+    with pytest.raises(InvalidRequest, match="bytes in memory or more, the limit is 10000000"):
+        await store_file(cases, tmp_path, content)

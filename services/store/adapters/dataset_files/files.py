@@ -47,7 +47,13 @@ class ArrowDatasetFiles:
         """Reads an uploaded file."""
         table = None
         with found.gathered():
-            table = read_table(path, file_format, found=found, time_column=roles.time_column)
+            table = read_table(
+                path,
+                file_format,
+                found=found,
+                max_bytes=max_bytes,
+                time_column=roles.time_column,
+            )
         if table is None:
             found.raise_if_any()
         named = set(roles.columns.values())

@@ -11,12 +11,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet
 
 from services.core.errors import FieldViolation, InvalidRequest
 from services.core.objective import Task
-from services.core.violations import Violations
+from services.core.violations import NO_NUL, Violations
 from services.store.adapters.dataset_files.columns import canonical_column
+from services.store.adapters.dataset_files.describing import (
+    check_classes,
+    check_columns,
+    columns_of_header,
+)
+from services.store.adapters.dataset_files.parquet import read_parquet
 from services.store.ports.results import DatasetFormat
 
 _PARQUET_MAGIC = b"PAR1"
@@ -31,15 +36,21 @@ _NULLS = [
 
 
 def read_table(
-    path: Path, file_format: DatasetFormat, *, found: Violations, time_column: str = ""
+    path: Path,
+    file_format: DatasetFormat,
+    *,
+    found: Violations,
+    max_bytes: int,
+    time_column: str = "",
 ) -> Any:
     """Reads a file as an Arrow table, in the format that it has.
 
     Args:
         file_format: what it is said to be; adds to `found` where that is not so.
+        max_bytes: of the dataset it is to become.
         time_column: keeps its dates and times; those of other columns are text in CSV.
 
-    Raises: InvalidRequest: it is empty, or cannot be read; ragged rows are named by number.
+    Raises: InvalidRequest: it is empty, too large, or cannot be read; ragged rows are named by number.
     """
     with path.open("rb") as file:
         head = file.read(4)
@@ -50,16 +61,10 @@ def read_table(
         found.add("header.format", "the file is no Parquet file: it does not begin with PAR1")
     if file_format is DatasetFormat.CSV and is_parquet:
         found.add("header.format", "the file is a Parquet file, not CSV")
-    return _read_parquet(path) if is_parquet else _read_csv(path, time_column)
-
-
-def _read_parquet(path: Path) -> Any:
-    try:
-        return pyarrow.parquet.read_table(str(path))
-    except (pa.ArrowException, OSError) as error:
-        # Arrow names the server's file as well as what is wrong with it.
-        reason = _first_line(error).replace(str(path), "file")
-        raise _invalid("chunk", f"the Parquet file cannot be read: {reason}") from error
+    table = read_parquet(path, max_bytes=max_bytes) if is_parquet else _read_csv(path, time_column)
+    names = table.schema.names
+    check_columns(len(names), sum(len(each.encode()) for each in names))
+    return table
 
 
 def without_index(table: Any, *, keep: Collection[str]) -> Any:
@@ -79,6 +84,7 @@ def without_index(table: Any, *, keep: Collection[str]) -> Any:
 
 def _read_csv(path: Path, time_column: str) -> Any:
     _check_utf8(path)
+    check_columns(columns_of_header(path))
     ragged: list[FieldViolation] = []
 
     def on_ragged(row: Any) -> str:
@@ -196,6 +202,8 @@ def _name_violations(
             )
         elif name in seen:
             yield FieldViolation(field=f"column {name!r}", description="appears more than once")
+        elif "\0" in name:
+            yield FieldViolation(field=f"column {name!r}", description=f"its name {NO_NUL}")
         seen.add(name)
     if not target_column:
         # What it is missing is said of the header already.
@@ -266,7 +274,8 @@ def _regression_target(target: Any) -> tuple[Any, Task, list[FieldViolation]]:
             description=f"is regression, but the target is {kind}; a regression predicts a number",
         )
         return target, Task.REGRESSION, [violation]
-    return target.cast(pa.float64()), Task.REGRESSION, []
+    # Whole numbers beyond 2^53 become the floats nearest to them, as scikit-learn makes them.
+    return target.cast(pa.float64(), safe=False), Task.REGRESSION, []
 
 
 def _classification_target(target: Any) -> tuple[Any, Task, list[FieldViolation]]:
@@ -287,6 +296,12 @@ def _classification_target(target: Any) -> tuple[Any, Task, list[FieldViolation]
             " needs two",
         )
         return target, Task.CLASSIFICATION, [violation]
+    if problem := check_classes(classes, rows=len(target)):
+        return (
+            target,
+            Task.CLASSIFICATION,
+            [FieldViolation(field="header.target_column", description=problem)],
+        )
     return target, Task.CLASSIFICATION, []
 
 

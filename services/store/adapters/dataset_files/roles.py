@@ -32,6 +32,8 @@ class RoleColumns:
 
 NO_ROLE_COLUMNS: Final = RoleColumns()
 
+_MAX_FOLD = 2**53
+
 
 def read_roles(table: Any, roles: DatasetRoles, *, target_column: str) -> RoleColumns:
     """Takes the columns with a role out of a table.
@@ -91,7 +93,10 @@ def _checked(column: Any, read: Callable[[Any], tuple[Any, str]]) -> tuple[Any, 
         missing += pc.sum(pc.is_nan(array)).as_py() or 0
     if missing:
         return None, f"is missing in {missing} of {len(array)} rows"
-    return read(array)
+    try:
+        return read(array)
+    except pa.ArrowException as error:
+        return None, f"holds values that cannot be used as that: {str(error).splitlines()[0][:200]}"
 
 
 def _group(array: Any) -> tuple[Any, str]:
@@ -106,6 +111,9 @@ def _time(array: Any) -> tuple[Any, str]:
     if pa.types.is_temporal(array.type):
         if pa.types.is_date(array.type):
             array = array.cast(pa.timestamp("us"))
+        if pa.types.is_time32(array.type):
+            # Arrow makes no wide integers of it at once.
+            array = array.cast(pa.int32())
         return array.cast(pa.int64()), ""
     if pa.types.is_string(array.type) or pa.types.is_boolean(array.type):
         return None, (
@@ -130,6 +138,11 @@ def _weight(array: Any) -> tuple[Any, str]:
 
 def _fold(array: Any) -> tuple[Any, str]:
     if pa.types.is_floating(array.type) and pc.all(pc.equal(pc.floor(array), array)).as_py():
+        if not pc.max(pc.abs(array)).as_py() < _MAX_FOLD:
+            return (
+                None,
+                "holds numbers far beyond any fold's; folds count from 0, and -1 is never tested",
+            )
         array = array.cast(pa.int64())
     if not pa.types.is_integer(array.type):
         return None, "is no whole number; folds count from 0, and -1 is never tested"

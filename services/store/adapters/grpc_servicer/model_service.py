@@ -10,6 +10,7 @@ from services.common.convert.objectives import column_kind_from_proto, column_ki
 from services.common.convert.spaces import space_to_proto
 from services.common.convert.times import time_to_proto
 from services.common.convert.values import json_from_proto, json_to_proto
+from services.core.errors import FieldViolation, InvalidRequest
 from services.core.model_catalog import MODEL_TYPES
 from services.core.model_run import StepRequest
 from services.core.model_types import ModelType
@@ -96,6 +97,16 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         self, request: pb.ListModelTypesRequest, context: Any
     ) -> pb.ListModelTypesResponse:
         """Lists the model types."""
+        if request.task not in (_ANY_TASK, *TASKS.values()):
+            raise InvalidRequest(
+                [
+                    FieldViolation(
+                        field="task",
+                        description=f"{request.task} is no task; use TASK_CLASSIFICATION or"
+                        " TASK_REGRESSION, or leave it out",
+                    )
+                ]
+            )
         listed = [model_type_to_proto(MODEL_TYPES[name]) for name in sorted(MODEL_TYPES)]
         return pb.ListModelTypesResponse(
             model_types=[each for each in listed if request.task in (_ANY_TASK, each.task)]

@@ -14,6 +14,7 @@ from services.common.convert.trials import trial_state_from_proto
 from services.core.errors import FieldViolation, InvalidRequest
 from services.core.plan import LifecycleState, RequestKey
 from services.core.trial import TrialState
+from services.core.violations import Violations
 from services.store.service.identifiers import checked_request_id
 
 # One tenant until callers have names; a column everywhere it will be needed.
@@ -41,37 +42,44 @@ def request_key(rpc: str, message: Any) -> RequestKey | None:
     if not message.HasField("request_id"):
         return None
     request_id = checked_request_id(message.request_id, "request_id")
-    body = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return RequestKey(rpc=rpc, request_id=request_id, body_hash=_body_hash(message))
+
+
+def _body_hash(message: Any) -> bytes:
+    try:
+        body = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    except (json_format.Error, ValueError):
+        # It holds NaN or infinity, which JSON cannot say. Such a request is refused where its values are
+        # checked, with all else that is wrong; until then it only must be like no other.
+        return hashlib.sha256(message.SerializeToString(deterministic=True)).digest()
     for name in ("request_id", "validate_only"):
         body.pop(name, None)
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return RequestKey(
-        rpc=rpc, request_id=request_id, body_hash=hashlib.sha256(text.encode()).digest()
-    )
+    return hashlib.sha256(text.encode()).digest()
 
 
-def lifecycle_states(numbers: Iterable[Any], field: str) -> tuple[LifecycleState, ...]:
-    """Decodes a filter by state. Raises: InvalidRequest: a number names no state."""
-    return _states(numbers, field, lifecycle_state_from_proto)
+def lifecycle_states(
+    numbers: Iterable[Any], field: str, found: Violations
+) -> tuple[LifecycleState, ...]:
+    """Decodes a filter by state; numbers that name no state are gathered."""
+    return _states(numbers, field, lifecycle_state_from_proto, found)
 
 
-def trial_states(numbers: Iterable[Any], field: str) -> tuple[TrialState, ...]:
-    """Decodes a filter by state. Raises: InvalidRequest: a number names no state."""
-    return _states(numbers, field, trial_state_from_proto)
+def trial_states(numbers: Iterable[Any], field: str, found: Violations) -> tuple[TrialState, ...]:
+    """Decodes a filter by state; numbers that name no state are gathered."""
+    return _states(numbers, field, trial_state_from_proto, found)
 
 
 def _states(
-    numbers: Iterable[Any], field: str, decode: _FromProto[StateT_co]
+    numbers: Iterable[Any], field: str, decode: _FromProto[StateT_co], found: Violations
 ) -> tuple[StateT_co, ...]:
-    states: list[StateT_co] = []
-    violations: list[FieldViolation] = []
+    # Once each: a request has room for a million of them, and every row is held against all.
+    states: dict[StateT_co, None] = {}
     for place, number in enumerate(numbers):
         try:
-            states.append(decode(number))
+            states[decode(number)] = None
         except ValueError as error:
-            violations.append(FieldViolation(field=f"{field}[{place}]", description=str(error)))
-    if violations:
-        raise InvalidRequest(violations)
+            found.add(f"{field}[{place}]", str(error))
     return tuple(states)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -22,6 +23,7 @@ from services.common.convert.spaces import refinement_to_proto
 from services.common.convert.times import time_to_proto
 from services.common.convert.trials import trial_to_proto
 from services.core.errors import CrescendoError
+from services.core.violations import Violations
 from services.store.adapters.grpc_servicer.pages import PageEncoder
 from services.store.adapters.grpc_servicer.requests import (
     TENANT,
@@ -38,6 +40,13 @@ from services.store.service.tracing import Tracing, TrialName
 from services.store.service.watch import Bookmark, Page, Part, Snapshot, Watching
 from tuning.v1 import orchestration_pb2, run_service_pb2_grpc
 from tuning.v1 import run_service_pb2 as pb
+
+_ORDERS = {
+    pb.TRIAL_ORDER_UNSPECIFIED: TrialOrder.NUMBER,
+    pb.TRIAL_ORDER_NUMBER: TrialOrder.NUMBER,
+    pb.TRIAL_ORDER_SCORE: TrialOrder.SCORE,
+}
+_KNOWN_ORDERS = "use TRIAL_ORDER_NUMBER or TRIAL_ORDER_SCORE, or leave it out"
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RunService"].full_name
 
@@ -91,9 +100,12 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self, request: pb.ListOrchestrationsRequest, context: Any
     ) -> pb.ListOrchestrationsResponse:
         """Lists orchestrations without their stages, newest first."""
+        wrong = Violations()
+        states = lifecycle_states(request.states, "states", wrong)
+        wrong.raise_if_any()
         found, token = await self._runs.orchestrations(
             TENANT,
-            states=lifecycle_states(request.states, "states"),
+            states=states,
             study_name=request.study_name,
             page_size=optional(request, "page_size"),
             page_token=request.page_token,
@@ -114,13 +126,23 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self, request: pb.ListTrialsRequest, context: Any
     ) -> pb.ListTrialsResponse:
         """Lists trials with their scores per split."""
-        by_score = request.order_by == pb.TRIAL_ORDER_SCORE
+        wrong = Violations()
+        states = trial_states(request.states, "states", wrong)
+        order = _ORDERS.get(request.order_by)
+        if order is None:
+            wrong.add("order_by", f"{request.order_by} is no order of trials; {_KNOWN_ORDERS}")
+        min_score = optional(request, "min_score")
+        if min_score is not None and math.isnan(min_score):
+            wrong.add(
+                "min_score", "nan is above and below no score; give a number, or leave it out"
+            )
+        wrong.raise_if_any()
         found, token = await self._runs.trials(
             orchestration_id=request.orchestration_id,
             tuning_run_id=request.tuning_run_id,
-            states=trial_states(request.states, "states"),
-            min_score=optional(request, "min_score"),
-            order=TrialOrder.SCORE if by_score else TrialOrder.NUMBER,
+            states=states,
+            min_score=min_score,
+            order=order or TrialOrder.NUMBER,
             page_size=optional(request, "page_size"),
             page_token=request.page_token,
         )
