@@ -9,6 +9,7 @@ from services.coordinator.ports import RequestStore
 from services.coordinator.service.bell import Bell
 from services.coordinator.service.checking import canonical_uuid
 from services.coordinator.service.planning import Planning
+from services.coordinator.service.planning.describing import check_listed
 from services.coordinator.service.preview import preview, storable
 from services.coordinator.service.requests import (
     ComparisonRequest,
@@ -86,6 +87,7 @@ class Starting:
             if earlier is not None:
                 return earlier
         plan = storable(await make_plan())
+        check_listed(plan)
         if identity.validate_only:
             return preview(plan)
         orchestration = await self._store.create_orchestration(

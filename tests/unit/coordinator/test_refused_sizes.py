@@ -8,6 +8,8 @@ import pytest
 
 from services.coordinator.service.requests import (
     CrossValidationRequest,
+    PlanRequest,
+    PlanStageRequest,
     TuningRequest,
 )
 from services.coordinator.service.starting import Starting
@@ -61,6 +63,21 @@ async def test_very_many_mistakes_are_refused_before_all_are_looked_for(starting
     )
     assert time.process_time() - began < 5.0
     assert 'did you mean "log"' in found['scales["C0"]']
+
+
+async def test_plans_that_list_more_than_clients_can_read_are_refused(
+    starting: Starting, store: MemoryRequestStore
+) -> None:
+    grid = {"C": [1.0 + place / 1000 for place in range(50_000)]}
+    stages = (PlanStageRequest(method="grid_search"),) * 3
+    plan = PlanRequest(model_run_ids=("svm",), stages=stages, param_grids={"svm": grid})
+    found = await refused(starting.plan(plan, PLAIN))
+    assert list(found) == [""]
+    assert "3 tuning runs list values of 3,600,000 bytes, above the limit" in found[""]
+    assert "C of svm_classifier lists 50,000: give a range, or fewer values" in found[""]
+    assert not store.created
+    await starting.tuning(TuningRequest(model_run_id="svm", param_grid=grid), PLAIN)
+    assert len(store.created) == 1
 
 
 async def test_splits_whose_scores_no_result_can_hold_are_refused(starting: Starting) -> None:
