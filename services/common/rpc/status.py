@@ -82,7 +82,7 @@ def to_status(error: CrescendoError) -> Status:
     )
     status = Status(
         code=_number(status_code(error)),
-        message=_clip(error.message, _MAX_MESSAGE),
+        message=_clip_for_header(error.message),
         details=[_pack(info)],
     )
     if isinstance(error, InvalidRequest):
@@ -190,6 +190,23 @@ def _clip(text: str, limit: int) -> str:
     # half a password is one too.
     text = redact(text[: limit + 1_000])
     return _encodable(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def _clip_for_header(text: str) -> str:
+    """Clips a text by what it takes as a header: of most scripts each character takes six bytes or more."""
+    text = _clip(text, _MAX_MESSAGE)
+    room = _MAX_MESSAGE + _header_bytes("…")
+    for place, character in enumerate(text):
+        room -= _header_bytes(character)
+        if room < 0:
+            return f"{text[: max(0, place - 1)]}…"
+    return text
+
+
+def _header_bytes(character: str) -> int:
+    """What a character takes percent-encoded, as gRPC sends texts."""
+    plain = " " <= character <= "~" and character != "%"
+    return 1 if plain else 3 * len(character.encode())
 
 
 def _encodable(text: str) -> str:

@@ -134,6 +134,21 @@ async def test_a_thousand_violations_are_cut_and_counted_rather_than_lost() -> N
     assert "more violations" in received.violations[-1].description
 
 
+@pytest.mark.parametrize("letter", ["😀", "語", "%", "\0", "ß"])
+async def test_violations_in_any_script_arrive_whole_or_cut(letter: str) -> None:
+    violations = [
+        FieldViolation(field=f'param_grid["{letter * 500}{number}"]', description=letter * 900)
+        for number in range(1000)
+    ]
+    async with _serving(_Raising(InvalidRequest(violations))) as channel:
+        error = await _fails_unary(channel)
+    received = from_rpc_error(error)
+    assert isinstance(received, InvalidRequest)
+    assert received.violations[0].field.startswith(f'param_grid["{letter}{letter}')
+    assert (error.details() or "").startswith(f'param_grid["{letter}{letter}')
+    assert "more violations" in received.violations[-1].description
+
+
 async def test_an_unexpected_error_shows_an_id_and_no_internals() -> None:
     async with _serving(_Raising(RuntimeError("postgresql://me:secret@db/x"))) as channel:
         error = await _fails_unary(channel)
