@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.common.convert.runs import orchestration_to_proto
+from services.coordinator.adapters.crowds import refuse_crowds
 from services.coordinator.adapters.request_identity import (
     read_extension_identity,
     read_identity,
@@ -42,6 +43,7 @@ class OrchestrationServicer(orchestration_service_pb2_grpc.OrchestrationServiceS
         self, request: orchestration_pb.StartProgressiveSearchRequest, _context: Any
     ) -> orchestration_pb.StartProgressiveSearchResponse:
         """Starts grid → random → bayesian for one model run."""
+        refuse_crowds(request)
         started = await self._starting.progressive_search(
             read_progressive_search(request), read_identity("StartProgressiveSearch", request)
         )
@@ -53,6 +55,7 @@ class OrchestrationServicer(orchestration_service_pb2_grpc.OrchestrationServiceS
         self, request: orchestration_pb.StartMultiModelComparisonRequest, _context: Any
     ) -> orchestration_pb.StartMultiModelComparisonResponse:
         """Starts a comparison of model runs."""
+        refuse_crowds(request)
         started = await self._starting.comparison(
             read_comparison(request), read_identity("StartMultiModelComparison", request)
         )
@@ -64,6 +67,7 @@ class OrchestrationServicer(orchestration_service_pb2_grpc.OrchestrationServiceS
         self, request: orchestration_pb.StartPlanRequest, _context: Any
     ) -> orchestration_pb.StartPlanResponse:
         """Starts a plan of stages."""
+        refuse_crowds(request)
         started = await self._starting.plan(read_plan(request), read_identity("StartPlan", request))
         return orchestration_pb.StartPlanResponse(orchestration=orchestration_to_proto(started))
 
@@ -125,6 +129,7 @@ class TuningServicer(tuning_service_pb2_grpc.TuningServiceServicer):
         self, request: tuning_pb.StartTuningRequest, _context: Any
     ) -> tuning_pb.StartTuningResponse:
         """Tunes one model run by one method."""
+        refuse_crowds(request)
         started = await self._starting.tuning(
             read_tuning(request), read_identity("StartTuning", request)
         )
@@ -134,6 +139,7 @@ class TuningServicer(tuning_service_pb2_grpc.TuningServiceServicer):
         self, request: tuning_pb.StartCrossValidationRequest, _context: Any
     ) -> tuning_pb.StartCrossValidationResponse:
         """Cross-validates one model run."""
+        refuse_crowds(request)
         started = await self._starting.cross_validation(
             read_cross_validation(request), read_identity("StartCrossValidation", request)
         )

@@ -20,6 +20,8 @@ from services.store.service.ranking import ranked_models
 from services.store.service.remaining import with_remaining
 from services.store.service.selecting import selections
 
+_MOST_NUMBER = 2**31 - 1
+
 
 class Runs:
     """Answers questions about orchestrations."""
@@ -240,8 +242,8 @@ def _shown_bytes(trial: Trial) -> int:
 
 
 def _decode_number(key: object) -> int:
-    if not isinstance(key, int):
-        raise TypeError("not a number")
+    if not isinstance(key, int) or not 0 <= key <= _MOST_NUMBER:
+        raise ValueError("not the number of a trial")
     return key
 
 
@@ -254,8 +256,10 @@ def _score_key(trial: Trial) -> object:
 
 def _decode_score_key(key: object) -> int | tuple[float, int, int, int]:
     if isinstance(key, int):
-        return key
+        return _decode_number(key)
     if not isinstance(key, list) or len(key) != 4:
         raise ValueError("not a place in an order by score")
     score, stage, candidate, number = key
-    return float(score), int(stage), int(candidate), int(number)
+    if not 0 <= int(candidate) <= NO_CANDIDATE:
+        raise ValueError("not a candidate")
+    return float(score), _decode_number(stage), int(candidate), _decode_number(number)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 
 from services.core.errors import AlreadyExists, InvalidRequest
+from services.store.adapters.postgres.database import Database
+from services.store.app import UseCases
+from services.store.ports.results import TrialFilter, TrialOrder
+from services.store.service import pages
 from tests.integration.store.scenario import Scenario
 from tests.integration.store.stubs import SECONDS, Stubs, error_of
 from tuning.v1 import (
@@ -65,6 +71,43 @@ async def test_states_that_are_named_a_million_times_count_once(
         orchestration_id=identifier, states=[trial_pb2.TRIAL_STATE_QUEUED] * 1_000_000
     )
     assert not (await stubs.runs.ListTrials(listing, timeout=SECONDS)).trials
+
+
+@pytest.mark.parametrize("order", [TrialOrder.NUMBER, TrialOrder.SCORE])
+@pytest.mark.parametrize(
+    "key", [2**31, -1, 10**400, [10**400, 0, 0, 0], [0.5, 2**31, 0, 0], [0.5, 0, 2**63, 0]]
+)
+async def test_a_token_for_a_place_beyond_all_trials_is_refused(
+    cases: UseCases, scenario: Scenario, order: TrialOrder, key: object
+) -> None:
+    identifier = (await scenario.start()).orchestration_id
+    wanted = TrialFilter(orchestration_id=identifier, tuning_run_id=None, states=(), min_score=None)
+    listing = ("trials", dataclasses.astuple(wanted), order.value)
+    with pytest.raises(InvalidRequest, match="page_token"):
+        await cases.runs.trials(
+            orchestration_id=identifier,
+            tuning_run_id="",
+            states=(),
+            min_score=None,
+            order=order,
+            page_size=1,
+            page_token=pages.make_token(listing, key),
+        )
+
+
+@pytest.mark.parametrize(("kind", "value"), [("integer", 2**31), ("bigint", 2**63), ("uuid", "x")])
+async def test_a_value_no_column_takes_is_the_request_s_fault(
+    database: Database, kind: str, value: object
+) -> None:
+    with pytest.raises(InvalidRequest, match="outside what can be stored"):
+        async with database.reading() as connection:
+            await connection.fetchval(f"SELECT $1::{kind}", value)
+
+
+async def test_a_statement_of_ours_that_fails_is_no_request_s_fault(database: Database) -> None:
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        async with database.reading() as connection:
+            await connection.fetchval("SELECT 1 / $1::integer", 0)
 
 
 async def test_pages_of_large_descriptions_are_no_larger_than_clients_take(stubs: Stubs) -> None:

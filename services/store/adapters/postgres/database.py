@@ -47,6 +47,7 @@ _REFUSED: tuple[type[Exception], ...] = (
     DriverDataError,
     asyncpg.NumericValueOutOfRangeError,
     asyncpg.DatetimeFieldOverflowError,
+    asyncpg.InvalidTextRepresentationError,
 )
 _UNREACHABLE: tuple[type[Exception], ...] = (
     OSError,
@@ -75,9 +76,7 @@ async def wrapped_errors() -> AsyncIterator[None]:
         yield
     except _REFUSED as error:
         # Before the others: the driver's own DataError is an InterfaceError, and repeating is no use.
-        raise InvalidRequest(
-            [FieldViolation(field="", description="a value is outside what can be stored")]
-        ) from error
+        raise _outside() from error
     except _UNREACHABLE as error:
         logger.warning(
             "database call failed",
@@ -94,6 +93,18 @@ async def wrapped_errors() -> AsyncIterator[None]:
         raise InvalidRequest(
             [FieldViolation(field="", description="text must not contain NUL characters")]
         ) from error
+    except asyncpg.DataError as error:
+        # The driver says so itself of what it cannot encode, such as a number too large for its column;
+        # of kinds of its own are the server's words about a statement, which are a fault of ours.
+        if type(error) is not asyncpg.DataError:
+            raise
+        raise _outside() from error
+
+
+def _outside() -> InvalidRequest:
+    return InvalidRequest(
+        [FieldViolation(field="", description="a value is outside what can be stored")]
+    )
 
 
 async def _keep_as_is(_connection: Any) -> None:
