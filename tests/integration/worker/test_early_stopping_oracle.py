@@ -8,6 +8,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost
 from sklearn.metrics import accuracy_score, r2_score
@@ -18,7 +19,7 @@ from services.core.inner_splits import last_split, plain_split, stratified_split
 from services.core.objective import EvaluationSpec, Step
 from services.core.splitting import Splitter
 from services.core.trial import FailureKind
-from tests.integration.worker.datasets import built_in
+from tests.integration.worker.datasets import built_in, from_frame
 from tests.integration.worker.oracle import SEED, evaluate, prepared
 
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
@@ -135,3 +136,54 @@ def test_stopping_by_the_test_fold_is_marked(tmp_path: Path) -> None:
     refused = evaluate(evaluation, {**STOPS, "booster": "dart"})
     assert refused.failure is not None
     assert refused.failure.kind is FailureKind.INVALID_PARAMETERS
+
+
+@pytest.mark.parametrize("model_type", ["xgboost_classifier", "lightgbm_classifier"])
+def test_classes_of_any_kind_stop_where_numbers_from_0_do(model_type: str, tmp_path: Path) -> None:
+    dataset = built_in("wine")
+    found = {}
+    for name, labels in {
+        "from 0": np.array([0, 1, 2]),
+        "gaps": np.array([-5, 3, 10]),
+        "text": np.array(["barbera", "barolo", "grignolino"]),
+    }.items():
+        frame = pd.DataFrame(dataset.features, columns=[f"x{n}" for n in range(13)])
+        stored = from_frame(
+            frame.assign(cultivar=labels[dataset.target]), target="cultivar", task="classification"
+        )
+        spec = EvaluationSpec(
+            dataset_id="x",
+            dataset_hash=stored.content_hash,
+            model_type=model_type,
+            metrics=("accuracy", "neg_log_loss"),
+            cv_folds=3,
+        )
+        result = evaluate(prepared(spec, stored.materialise(tmp_path / name)), STOPS)
+        assert result.failure is None
+        found[name] = (result.metrics, [each.best_rounds for each in result.splits])
+    assert found["gaps"] == found["from 0"]
+    assert found["text"] == found["from 0"]
+
+
+@pytest.mark.parametrize("model_type", ["xgboost_classifier", "lightgbm_classifier"])
+def test_rows_of_a_class_that_is_not_fitted_cannot_say_when_to_stop(
+    model_type: str, tmp_path: Path
+) -> None:
+    # In order of class: each third tests the class that the others lack.
+    dataset = built_in("iris")
+    spec = EvaluationSpec(
+        dataset_id="x",
+        dataset_hash=dataset.content_hash,
+        model_type=model_type,
+        fixed_parameters={"early_stopping_set": "test_fold"},
+        splitter=Splitter(type="k_fold", n_splits=3),
+        metrics=("accuracy",),
+        cv_folds=3,
+    )
+    result = evaluate(prepared(spec, dataset.materialise(tmp_path / "data")), STOPS)
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.EXCEPTION
+    if model_type == "xgboost_classifier":
+        assert result.failure.message == (
+            "ValueError: rows that say when to stop have classes that no fitted row has: 0"
+        )

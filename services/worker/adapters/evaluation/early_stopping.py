@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -139,14 +140,17 @@ def fit_stopping_early(
         if weighted:
             arguments["eval_sample_weight"] = [aside.train_weights]
         stop = lightgbm.early_stopping(rounds, verbose=False)
-        model.fit(
-            train,
-            fold.train_target,
-            eval_X=(seen,),
-            eval_y=(aside.train_target,),
-            callbacks=[stop],
-            **arguments,
-        )
+        with warnings.catch_warnings():
+            # Of `eval_X` and `eval_y`, which are to come in its place, LightGBM 4.7 leaves classes as they
+            # are, where it numbers those it fits: it would stop by other classes.
+            warnings.filterwarnings("ignore", message="The argument 'eval_set' is deprecated")
+            model.fit(
+                train,
+                fold.train_target,
+                eval_set=[(seen, aside.train_target)],
+                callbacks=[stop],
+                **arguments,
+            )
         return int(model.best_iteration_)
     if weighted:
         arguments["sample_weight_eval_set"] = [aside.train_weights]

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import xgboost
 
+_SHOWN_CLASSES = 5
+
 
 class XGBClassifier(xgboost.XGBClassifier):
     """Numbers the classes of each fit in their order, and answers in the classes it was given."""
@@ -26,13 +28,14 @@ class XGBClassifier(xgboost.XGBClassifier):
     ) -> XGBClassifier:
         """Fits on the places of the classes among `numpy.unique(y)`; weights have shape (n_rows,).
 
-        Every class in `eval_set`, pairs of features and classes, is one of `y`.
+        Raises: ValueError: a class in `eval_set`, pairs of features and classes, is none of `y`, or as
+            XGBoost's own.
         """
         # The fit itself compares with the classes 0, 1, … that the parent has.
         self._labels = None
         labels, places = np.unique(y, return_inverse=True)
         if eval_set is not None:
-            eval_set = [(each, np.searchsorted(labels, classes)) for each, classes in eval_set]
+            eval_set = [(each, _places(classes, labels)) for each, classes in eval_set]
         super().fit(X, places, sample_weight=sample_weight, eval_set=eval_set, **parameters)
         self._labels = labels
         return self
@@ -51,3 +54,14 @@ class XGBClassifier(xgboost.XGBClassifier):
         """The classes in their order, shape (n_classes,)."""
         numbered: npt.NDArray[Any] = super().classes_
         return numbered if self._labels is None else self._labels
+
+
+def _places(classes: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    unseen = np.setdiff1d(classes, labels)
+    if unseen.size:
+        # By place alone it would pass for another class, and boosting stop by that one's loss.
+        listed = ", ".join(str(each) for each in unseen[:_SHOWN_CLASSES])
+        raise ValueError(
+            f"rows that say when to stop have classes that no fitted row has: {listed}"
+        )
+    return np.searchsorted(labels, classes)
