@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+from typing import Any
 
 import pytest
+import uvloop
 from prometheus_client import Gauge
 
 from services.common.monitoring import Condition, monitoring
@@ -75,6 +78,31 @@ async def test_a_port_that_is_taken_is_replaced_by_a_free_one() -> None:
     ):
         assert first != second
         assert (await fetch(second, "/livez")).status == 200
+
+
+def test_of_two_that_bind_a_port_at_the_same_moment_the_second_takes_a_free_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    neighbour = socket.socket()
+    neighbour.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    neighbour.bind(("127.0.0.1", 0))
+    wanted = neighbour.getsockname()
+    bind = socket.socket.bind
+
+    def bind_and_be_overtaken(self: socket.socket, address: Any) -> None:
+        bind(self, address)
+        if self.getsockname() == wanted:
+            neighbour.listen()
+
+    async def serve() -> None:
+        async with monitoring(f"127.0.0.1:{wanted[1]}", look=Condition) as address:
+            assert address != f"127.0.0.1:{wanted[1]}"
+            assert (await fetch(address, "/livez")).status == 200
+
+    monkeypatch.setattr(socket.socket, "bind", bind_and_be_overtaken)
+    with neighbour:
+        # The services' loop: the other one tells of a socket that could not listen by itself.
+        uvloop.run(serve())
 
 
 @pytest.mark.parametrize("listen", ["", "off"])
