@@ -30,7 +30,7 @@ async def send(address: str, data: bytes) -> str:
     try:
         writer.write(data)
         await writer.drain()
-        return (await asyncio.wait_for(reader.read(), 20)).decode()
+        return (await asyncio.wait_for(reader.read(), 60)).decode()
     finally:
         writer.close()
 

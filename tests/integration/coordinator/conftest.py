@@ -37,7 +37,9 @@ from tuning.v1 import model_service_pb2 as models_pb
 from tuning.v1 import orchestration_service_pb2 as orchestrations_pb
 from tuning.v1 import tuning_service_pb2 as tunings_pb
 
-DEADLINE = 90.0
+# The first suggestion of a model waits for a process that imports what it needs: on a busy machine a minute.
+DEADLINE = 240.0
+_SUGGESTION_SECONDS = 600.0
 
 State = orchestration_pb2.LifecycleState
 
@@ -47,6 +49,7 @@ def settings_for(store: RunningStore) -> CoordinatorSettings:
         coordinator_listen="127.0.0.1:0",
         store_address=store.address,
         store_internal_address=store.internal_address,
+        suggestion_timeout_seconds=_SUGGESTION_SECONDS,
     )
 
 

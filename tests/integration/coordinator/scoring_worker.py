@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+import grpc
 
 from services.common.convert.values import assignment_from_proto
 from services.common.messaging.port import Broker, Disposition
@@ -17,8 +19,10 @@ from tuning.v1 import objective_pb2, task_messages_pb2, trial_pb2, trial_service
 from tuning.v1 import trial_service_pb2 as pb
 
 Score = Callable[[Mapping[str, Value]], float | None]
+AnswerT = TypeVar("AnswerT")
 
 _BEAT_SECONDS = 3.0
+_AGAIN_SECONDS = 0.1
 
 
 class ScoringWorker:
@@ -60,16 +64,14 @@ class ScoringWorker:
             (batch.orchestration_id, each.number, each.attempt) for each in batch.trials
         ]
         await self._slots.acquire()
-        claimed = await self._stub.ClaimTrials(
-            pb.ClaimTrialsRequest(
-                session_id=self._session_id,
-                claim_id=str(uuid.uuid4()),
-                orchestration_id=batch.orchestration_id,
-                tuning_run_id=batch.tuning_run_id,
-                trials=batch.trials,
-            ),
-            timeout=60,
+        request = pb.ClaimTrialsRequest(
+            session_id=self._session_id,
+            claim_id=str(uuid.uuid4()),
+            orchestration_id=batch.orchestration_id,
+            tuning_run_id=batch.tuning_run_id,
+            trials=batch.trials,
         )
+        claimed = await _answered(lambda: self._stub.ClaimTrials(request, timeout=60))
         for trial in claimed.trials:
             self._running[(batch.orchestration_id, trial.number)] = pb.TrialAttempt(
                 orchestration_id=batch.orchestration_id, number=trial.number, attempt=trial.attempt
@@ -98,7 +100,7 @@ class ScoringWorker:
     async def _finish(self, results: list[pb.TrialResult]) -> None:
         if results:
             request = pb.FinishTrialsRequest(session_id=self._session_id, results=results)
-            await self._stub.FinishTrials(request, timeout=60)
+            await _answered(lambda: self._stub.FinishTrials(request, timeout=60))
         for result in results:
             key = (result.trial.orchestration_id, result.trial.number)
             del self._running[key]
@@ -128,11 +130,14 @@ class ScoringWorker:
     async def beat(self) -> None:
         """Renews the session until cancelled."""
         while True:
-            request = pb.HeartbeatRequest(
-                session_id=self._session_id, held=list(self._running.values())
-            )
-            await self._stub.Heartbeat(request, timeout=60)
+            await _answered(self._renew)
             await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _renew(self) -> None:
+        request = pb.HeartbeatRequest(
+            session_id=self._session_id, held=list(self._running.values())
+        )
+        await self._stub.Heartbeat(request, timeout=60)
 
     async def stop(self) -> None:
         """Drops what is under way and ends the session, as a worker does that drains."""
@@ -140,6 +145,17 @@ class ScoringWorker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stub.CloseSession(pb.CloseSessionRequest(session_id=self._session_id))
+
+
+async def _answered(call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+    """Calls until there is an answer, as workers do: a busy store may have to be asked again."""
+    while True:
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        await asyncio.sleep(_AGAIN_SECONDS)
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from tuning.v1 import tuning_service_pb2_grpc as tunings_grpc
 
 
 def _named(request_id: str) -> dict[str, Any]:
-    return {"metadata": ((request_ids.HEADER, request_id),), "timeout": 30}
+    return {"metadata": ((request_ids.HEADER, request_id),), "timeout": 60}
 
 
 async def _start(bench: Bench, coordinator: Coordinator, request_id: str | None) -> str:
@@ -34,7 +34,7 @@ async def _start(bench: Bench, coordinator: Coordinator, request_id: str | None)
     )
     request.param_grid["C"].extend([1, 10, 100])
     request.param_grid["gamma"].extend([0.01, 0.1])
-    options = _named(request_id) if request_id is not None else {"timeout": 30}
+    options = _named(request_id) if request_id is not None else {"timeout": 60}
     return str((await stub.StartTuning(request, **options)).orchestration.orchestration_id)
 
 

@@ -7,17 +7,19 @@ from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.common.convert.values import assignment_from_proto
 from services.common.messaging.memory import MemoryBroker
 from services.common.rpc.client import open_channel
 from services.coordinator.app import running_coordinator
+from services.coordinator.service import dispatching
 from services.coordinator.settings import CoordinatorSettings
 from services.core.digest import assignment_digest
 from services.store.app import running_store
 from services.store.settings import StoreSettings
-from testbed.addresses import free_port
+from testbed.addresses import lasting_ports
 from tests.integration.coordinator.conftest import DEADLINE, Bench, State, svm_score
 from tuning.v1 import orchestration_pb2
 
@@ -94,9 +96,18 @@ async def test_a_search_that_nobody_conducts_waits_and_is_found(bench: Bench) ->
     await check_exact(bench, await bench.ended(started.orchestration_id))
 
 
-async def test_what_one_coordinator_hands_out_no_other_does(bench: Bench) -> None:
+async def test_what_one_coordinator_hands_out_no_other_does(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is recalled is sent again: from an empty queue whose trials a busy machine is slow to claim...
+    monkeypatch.setattr(dispatching, "_EMPTY_SECONDS", 600.0)
     workers = [await bench.worker(svm_score, slots=3) for _ in range(2)]
-    coordinators = [await bench.coordinator() for _ in range(3)]
+    with structlog.testing.capture_logs() as lines:
+        coordinators = [await bench.coordinator() for _ in range(3)]
+        # ... and by each coordinator once it is connected.
+        async with asyncio.timeout(DEADLINE):
+            while [line["event"] for line in lines].count("recalled after connecting") < 3:  # noqa: ASYNC110 (other tasks')
+                await asyncio.sleep(0.02)
     model_run = await bench.model_run()
     started = [
         await each.tuning(
@@ -221,7 +232,7 @@ async def test_an_extension_through_one_coordinator_is_conducted_by_whoever_hold
 async def test_a_coordinator_without_a_store_says_so_and_waits_for_it(
     fresh_postgres_dsn: str,
 ) -> None:
-    ports = free_port(), free_port()
+    ports = lasting_ports(2)
     settings = CoordinatorSettings(
         coordinator_listen="127.0.0.1:0",
         store_address=f"127.0.0.1:{ports[0]}",

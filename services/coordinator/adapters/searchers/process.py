@@ -16,8 +16,9 @@ from services.core.searcher import Suggestion
 
 logger = structlog.get_logger()
 
-# Importing scikit-learn in a new process takes seconds on a busy machine: not the searcher's fault.
-_START_SECONDS = 60.0
+# Importing scikit-learn in a new process takes seconds, on a busy machine a minute: not the searcher's
+# fault, which would cost the search its method.
+_START_SECONDS = 120.0
 _CHILD = "services.coordinator.adapters.searchers.child"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
