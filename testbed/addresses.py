@@ -20,27 +20,16 @@ def free_port() -> int:
         return port
 
 
-def free_ports(count: int) -> list[int]:
-    """Gives several different free ports."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
 def lasting_ports(count: int) -> list[int]:
-    """Gives free ports for servers that stop and come back on them.
+    """Gives free ports for servers that start on them later, or stop and come back.
 
     They lie below the range the kernel takes ports of outgoing connections from: while such a server
-    is away, nobody else gets its port by chance.
+    is away, nobody else gets its port by chance, nor does a client that tries it reach itself.
     """
     found: list[int] = []
     while len(found) < count:
-        port = random.randrange(15_000, 32_000)
+        # Of the system's chance: what a test seeds for itself must not give two of them the same ports.
+        port = random.SystemRandom().randrange(15_000, 32_000)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

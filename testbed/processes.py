@@ -17,7 +17,7 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from testbed.addresses import free_ports
+from testbed.addresses import lasting_ports
 from testbed.guard import guarded, released
 from testbed.paths import ROOT
 
@@ -156,7 +156,7 @@ class Cluster:
     coordinator_address: str = ""
 
     def __enter__(self) -> Self:
-        ports = free_ports(3)
+        ports = lasting_ports(3)
         self.store_address, self.store_internal_address, self.coordinator_address = (
             f"127.0.0.1:{port}" for port in ports
         )

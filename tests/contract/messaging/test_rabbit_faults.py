@@ -13,7 +13,7 @@ import pytest
 from services.common.messaging.rabbit import RabbitBroker
 from services.common.messaging.topology import Topology
 from services.core.errors import Unavailable
-from testbed.addresses import free_port
+from testbed.addresses import lasting_ports
 from tests.contract.messaging.test_broker import DEADLINE, Inbox
 
 pytestmark = pytest.mark.rabbitmq
@@ -23,7 +23,7 @@ class Proxy:
     """A TCP proxy that can be cut; refuses connections until it is opened."""
 
     def __init__(self, target: tuple[str, int]) -> None:
-        self.port = free_port()
+        (self.port,) = lasting_ports(1)
         self._target = target
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()

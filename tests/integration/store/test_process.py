@@ -21,7 +21,7 @@ from services.store.app import running_store, use_cases
 from services.store.service.plans import Change
 from services.store.service.watch import Page
 from services.store.settings import StoreSettings
-from testbed.addresses import free_ports
+from testbed.addresses import lasting_ports
 from testbed.databases import PostgresServer
 from tests.integration.store.scenario import Scenario, until
 
@@ -54,7 +54,7 @@ async def test_migrate_prepares_a_database(fresh_postgres_dsn: str) -> None:
 
 
 async def test_a_process_serves_until_sigterm(fresh_postgres_dsn: str) -> None:
-    public, internal = free_ports(2)
+    public, internal = lasting_ports(2)
     process = await _start(
         fresh_postgres_dsn,
         CRESCENDO_STORE_LISTEN=f"127.0.0.1:{public}",

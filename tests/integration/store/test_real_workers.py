@@ -27,7 +27,7 @@ from services.store.ports.records import NewTrial
 from services.store.settings import StoreSettings
 from services.worker.app import running_worker
 from services.worker.settings import WorkerSettings
-from testbed.addresses import free_ports
+from testbed.addresses import lasting_ports
 from testbed.processes import ServiceProcess, service_environment, start_process
 from tests.integration.store.scenario import Scenario, until
 from tests.support import hostility
@@ -128,7 +128,7 @@ class Bench:
 
 @pytest.fixture
 def short_leases(settings: StoreSettings) -> StoreSettings:
-    first, second = free_ports(2)
+    first, second = lasting_ports(2)
     return replace(
         settings,
         store_listen=f"127.0.0.1:{first}",
@@ -236,7 +236,7 @@ async def test_a_worker_whose_store_is_away_runs_on_and_reports_later(
     broker = MemoryBroker()
     async with AsyncExitStack() as stack:
         # A second store on the same database is the one the worker knows.
-        first, second = free_ports(2)
+        first, second = lasting_ports(2)
         known = replace(
             short_leases,
             store_listen=f"127.0.0.1:{first}",

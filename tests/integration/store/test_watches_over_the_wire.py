@@ -29,7 +29,7 @@ from services.store.adapters.postgres.reader import PostgresReader
 from services.store.app import RunningStore, running_store
 from services.store.service.plans import Change
 from services.store.settings import StoreSettings
-from testbed.addresses import free_ports
+from testbed.addresses import lasting_ports
 from tests.integration.store.scenario import Scenario, success, until
 from tuning.v1 import event_pb2, run_service_pb2, run_service_pb2_grpc
 
@@ -362,7 +362,7 @@ async def test_a_generated_client_resumes_by_the_protos_alone(
     orchestration = await scenario.start(planned=30)
     identifier = orchestration.orchestration_id
     run = orchestration.stages[0].tuning_runs[0]
-    public, internal = free_ports(2)
+    public, internal = lasting_ports(2)
     fixed = replace(
         settings,
         store_listen=f"127.0.0.1:{public}",

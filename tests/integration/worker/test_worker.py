@@ -19,7 +19,7 @@ from services.core.objective import EvaluationSpec
 from services.core.trial import FailureKind, TrialState
 from services.worker.app import RunningWorker, running_worker
 from services.worker.settings import WorkerSettings
-from testbed.addresses import free_port
+from testbed.addresses import lasting_ports
 from tests.integration.worker.datasets import built_in
 from tests.integration.worker.trial_service import DEADLINE, MemoryTrialService, serving
 from tuning.v1 import trial_service_pb2 as pb
@@ -143,7 +143,7 @@ async def test_a_store_that_comes_up_later_is_waited_for(
     store = service()
     numbers = store.add_trials(QUICK)
     await broker.publish("default", [store.message(*numbers)])
-    port = free_port()
+    (port,) = lasting_ports(1)
     async with start(f"127.0.0.1:{port}"), serving(store, f"127.0.0.1:{port}"):
         (result,) = await store.until_terminal(*numbers)
     assert result.state is TrialState.SUCCEEDED

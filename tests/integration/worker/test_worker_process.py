@@ -19,7 +19,7 @@ from services.core.trial import FailureKind, TrialState
 from services.worker.adapters.store_client import GrpcTrialStore
 from services.worker.app import running_worker
 from services.worker.settings import WorkerSettings
-from testbed.addresses import free_port
+from testbed.addresses import lasting_ports
 from testbed.processes import ServiceProcess, service_environment, start_process
 from tests.integration.worker.datasets import built_in
 from tests.integration.worker.trial_service import DEADLINE, MemoryTrialService, serving
@@ -47,10 +47,11 @@ def start(tmp_path: Path) -> Iterator[StartWorker]:
     started: list[ServiceProcess] = []
 
     def start(store: str, **settings: str) -> ServiceProcess:
+        (nobody,) = lasting_ports(1)
         environ = service_environment(
             {
                 "CRESCENDO_STORE_INTERNAL_ADDRESS": store,
-                "CRESCENDO_AMQP_URL": f"amqp://127.0.0.1:{free_port()}/",
+                "CRESCENDO_AMQP_URL": f"amqp://127.0.0.1:{nobody}/",
                 "CRESCENDO_WORKER_SLOTS": "1",
                 "CRESCENDO_WORKER_CACHE_DIR": str(tmp_path / "cache"),
                 "CRESCENDO_WORKER_DRAIN_SECONDS": "1",
@@ -80,7 +81,8 @@ async def until_logged(process: ServiceProcess, text: str) -> None:
 
 
 async def test_with_store_and_broker_away_it_ends_when_told_to(start: StartWorker) -> None:
-    process = start(f"127.0.0.1:{free_port()}")
+    (nobody,) = lasting_ports(1)
+    process = start(f"127.0.0.1:{nobody}")
     await until_logged(process, "cannot register with the store")
     process.popen.terminate()
     assert await ended(process) == 0

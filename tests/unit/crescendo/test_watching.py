@@ -14,7 +14,7 @@ from crescendo.client.errors import CrescendoError, Unavailable, WatchGap
 from crescendo.client.events import Event, Snapshot, WatchItem
 from crescendo.client.library import Crescendo
 from crescendo.client.watching import Backoff, Interruption
-from testbed.addresses import free_port
+from testbed.addresses import free_port, lasting_ports
 from tests.unit.crescendo import messages
 
 LOG = [
@@ -110,7 +110,7 @@ def test_a_first_connection_that_fails_is_an_error_at_once() -> None:
 
 
 def test_a_server_that_comes_back_is_found_again() -> None:
-    port = free_port()
+    (port,) = lasting_ports(1)
     store = messages.ScriptedStore(messages.progressive_search(), LOG, [4])
     server = messages.serving(store, port)
     address = server.__enter__()
