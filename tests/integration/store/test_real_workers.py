@@ -34,8 +34,8 @@ from tests.support import hostility
 from tuning.v1 import task_messages_pb2
 
 SECONDS = 90.0
-# Two folds of some seconds each that need no processor, so that one is reported before the end.
-LONG = hostility.trial("take_long")
+# Two folds, the second of which waits to be let go: one is reported long before the end.
+LONG = hostility.trial("wait_for_the_gate")
 QUICK = hostility.GOOD
 
 
@@ -56,6 +56,15 @@ class Bench:
     @property
     def tuning_run_id(self) -> str:
         return self.orchestration.stages[0].tuning_runs[0].tuning_run_id
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Variables of the workers' processes."""
+        return hostility.injected(FAULTS_GATE=str(self.folder / "gate"))
+
+    def let_go(self) -> None:
+        """Lets long trials end, now and later."""
+        (self.folder / "gate").touch()
 
     async def queue(self, *points: dict[str, float]) -> None:
         trials = [
@@ -133,7 +142,8 @@ def short_leases(settings: StoreSettings) -> StoreSettings:
         settings,
         store_listen=f"127.0.0.1:{first}",
         store_internal_listen=f"127.0.0.1:{second}",
-        lease_seconds=5.0,
+        # As short as a busy machine lets a worker renew them.
+        lease_seconds=10.0,
         beat_seconds=1.0,
     )
 
@@ -146,9 +156,6 @@ async def bench(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Bench]:
-    # Of the children that workers of this process start.
-    for name, value in hostility.injected().items():
-        monkeypatch.setenv(name, value)
     async with running_store(short_leases) as store:
         plan = await scenario.plan()
         run = plan.stages[0].tuning_runs[0]
@@ -159,13 +166,17 @@ async def bench(
         evaluation = replace(run.evaluation, model_type="gaussian_nb", dataset_hash=content_hash)
         run = replace(run, evaluation=evaluation)
         plan = replace(plan, stages=(replace(plan.stages[0], tuning_runs=(run,)),))
-        yield Bench(
+        bench = Bench(
             scenario=scenario,
             database=database,
             store=store,
             folder=tmp_path,
             orchestration=await scenario.start(plan),
         )
+        # Of the children that workers of this process start.
+        for name, value in bench.faults.items():
+            monkeypatch.setenv(name, value)
+        yield bench
 
 
 @pytest.fixture
@@ -180,7 +191,7 @@ def worker_process(bench: Bench, amqp_url: str, queue_prefix: str) -> Iterator[S
             "CRESCENDO_WORKER_CACHE_DIR": str(bench.folder / "cache"),
             "CRESCENDO_WORKER_DRAIN_SECONDS": "1",
         }
-        | hostility.injected()
+        | bench.faults
     )
     process = start_process(
         "worker", ["-m", "services.worker"], environ=environ, folder=bench.folder
@@ -207,6 +218,7 @@ async def test_a_worker_frozen_past_its_lease_is_heard_once_or_not_at_all(
         await until(bench.has_reported_folds_of(0, 1), seconds=SECONDS)
         os.kill(worker_process.pid, signal.SIGSTOP)
         # Its children go on, and end their trials while nobody listens.
+        bench.let_go()
         await bench.until(0, "queued", attempt=1)
         await bench.until(1, "queued", attempt=1)
         await stack.enter_async_context(running_worker(bench.worker_settings(), other_broker))
@@ -251,6 +263,7 @@ async def test_a_worker_whose_store_is_away_runs_on_and_reports_later(
         # The lease ends and both trials are queued again, under the next attempt.
         await bench.until(0, "queued", attempt=1)
         await bench.until(1, "queued", attempt=1)
+        bench.let_go()
         await until(both_ended, seconds=SECONDS)
         await stack.enter_async_context(running_store(known))
         await bench.until(0, "succeeded")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 CHUNK = 1 << 20
 SLEEPER = "import time; time.sleep(600)"
@@ -169,6 +170,14 @@ def take_long() -> None:
     time.sleep(4.0)
 
 
+def wait_for_the_gate() -> None:
+    """The first fit of a process is long enough to be told of; others wait for the file `FAULTS_GATE` names."""
+    time.sleep(1.5)
+    gate = Path(os.environ["FAULTS_GATE"])
+    while next(FITS) and not gate.exists():
+        time.sleep(0.02)
+
+
 def leak() -> None:
     LEAKED.append(b"x" * (96 * CHUNK))
 
@@ -182,6 +191,7 @@ def raise_at_length() -> None:
 
 
 LEAKED: list[bytes] = []
+FITS = itertools.count()
 WAYS: tuple[Callable[[], None], ...] = (
     segfault,
     abort,
@@ -208,4 +218,5 @@ WAYS: tuple[Callable[[], None], ...] = (
     take_long,
     whisper,
     write_too_much,
+    wait_for_the_gate,
 )
