@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from services.common.messaging import lane
 from services.common.messaging.memory import MemoryBroker
 from services.common.messaging.port import Broker, Disposition
 from services.common.messaging.rabbit import RabbitBroker
@@ -203,7 +204,11 @@ class TestRabbitBroker(BrokerContract):
         return ["default", "gpu"]
 
     @pytest.fixture
-    async def broker(self, amqp_url: str, queue_prefix: str) -> AsyncIterator[Broker]:
+    async def broker(
+        self, amqp_url: str, queue_prefix: str, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[Broker]:
+        # No queue is stuck here, however busy the machine.
+        monkeypatch.setattr(lane, "_FIRST_CONFIRM_SECONDS", DEADLINE)
         topology = Topology(prefix=queue_prefix, delivery_limit=3)
         async with RabbitBroker(amqp_url, topology) as broker:
             connected = asyncio.Event()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aio_pika
 import pytest
 
+from services.common.messaging import lane
 from services.common.messaging.rabbit import RabbitBroker
 from services.common.messaging.topology import Topology
 from services.core.errors import Unavailable
@@ -91,7 +92,11 @@ async def proxy(amqp_url: str) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def broker(amqp_url: str, queue_prefix: str, proxy: Proxy) -> AsyncIterator[RabbitBroker]:
+async def broker(
+    amqp_url: str, queue_prefix: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RabbitBroker]:
+    # No queue is stuck here, however busy the machine.
+    monkeypatch.setattr(lane, "_FIRST_CONFIRM_SECONDS", DEADLINE)
     address = urlsplit(amqp_url)
     login = f"{address.username or 'guest'}:{address.password or 'guest'}"
     url = urlunsplit(address._replace(netloc=f"{login}@127.0.0.1:{proxy.port}"))

@@ -32,12 +32,12 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
         yield node
 
 
-async def _published(broker: RabbitBroker, worker_class: str) -> None:
+async def _published(broker: RabbitBroker, worker_class: str, body: bytes) -> None:
     """Publishes until it is confirmed."""
     async with asyncio.timeout(_SECONDS):
         while True:
             try:
-                if await broker.publish(worker_class, [worker_class.encode()]) == [True]:
+                if await broker.publish(worker_class, [body]) == [True]:
                     return
             except Unavailable:
                 pass
@@ -52,14 +52,14 @@ async def test_a_queue_declared_just_before_a_kill_works_again(node: RabbitNode)
         await connections.reach(1)
         # The last ones declared are those that lose their leader.
         for each in classes:
-            assert await broker.publish(each, [b"before"]) == [True]
+            await _published(broker, each, b"before")
         await asyncio.to_thread(node.kill)
         await asyncio.to_thread(node.start)
         begun = asyncio.get_running_loop().time()
         took: dict[str, float] = {}
 
         async def publish(worker_class: str) -> None:
-            await _published(broker, worker_class)
+            await _published(broker, worker_class, b"after")
             took[worker_class] = asyncio.get_running_loop().time() - begun
 
         await asyncio.gather(*(publish(each) for each in classes))
@@ -76,7 +76,7 @@ async def test_a_server_that_confirms_nothing_keeps_its_queues(node: RabbitNode)
     topology = Topology(prefix="alarm")
     async with RabbitBroker(node.url, topology) as broker:
         await Connections(broker).reach(1)
-        assert await broker.publish("default", [b"kept"]) == [True]
+        await _published(broker, "default", b"kept")
         broker._lane("default").forget()
         await asyncio.to_thread(node.control, "set_vm_memory_high_watermark", "absolute", "1")
         try:

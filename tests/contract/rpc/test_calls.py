@@ -232,18 +232,21 @@ async def test_a_clients_own_deadline_counts_longer_or_shorter() -> None:
         patient = asyncio.ensure_future(finish(begin(channel, "unary", timeout=60), "unary"))
         await slow.outlast_the_deadline(channel)
         assert await patient == [b"done"]
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def watched(request: bytes, context: Any) -> bytes:
+        begun.set()
         try:
             return await _never(request, context)
         finally:
             ended.set()
 
     async with serving(watched, deadline_seconds=60) as (_, channel):
-        # The call must have reached the handler by then.
-        await channel.channel_ready()
-        error = await error_of(channel, "unary", timeout=1.0)
+        seconds = 0.5
+        while not begun.is_set():
+            # The call must reach its handler before it is over: on a busy machine, a longer one does.
+            error = await error_of(channel, "unary", timeout=seconds)
+            seconds *= 2
         await asyncio.wait_for(ended.wait(), 60)
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 

@@ -104,7 +104,7 @@ async def work(
     scored: Callable[[Trial], float | None] = score,
 ) -> None:
     """Finishes what waits, two at a time, until the orchestration has ended."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not store.state.is_terminal and not (until and until()):
             for trial in store.waiting()[:2]:
                 store.finish(trial.number, scored(trial))

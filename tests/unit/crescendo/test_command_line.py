@@ -114,7 +114,7 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(store: messages.ScriptedStore
             yield run_pb.WatchOrchestrationResponse(snapshot=snapshot)
             reached.set()
             context.add_callback(ended.set)
-            ended.wait(20)
+            ended.wait(240)
 
     with (
         messages.serving(Waiting(store.orchestration, [])) as address,

@@ -223,7 +223,7 @@ async def test_answers_that_overtake_one_another_lose_nothing() -> None:
         await until(lambda: seen == [1, 2])
         # The poller's answer is on its way while the log grows and another watcher reads it.
         reader.gate = asyncio.Event()
-        await asyncio.sleep(0.05)
+        await until(lambda: reader.held > 0)
         log.append(3)
         gate, reader.gate = reader.gate, None
         other = asyncio.create_task(store.watch(identifier, 2))
