@@ -124,7 +124,7 @@ async def test_an_unclaimed_trial_is_handed_out_again_after_a_minute(scenario: S
     assert _numbers(await hand_out()) == [[0]]
     async with scenario.database.writing() as connection:
         await connection.execute(
-            "UPDATE crescendo.trials SET dispatched_at = now() - interval '59 s'"
+            "UPDATE crescendo.trials SET dispatched_at = now() - interval '40 s'"
         )
     assert _numbers(await hand_out()) == []
     async with scenario.database.writing() as connection:
@@ -259,7 +259,7 @@ async def test_behind_long_trials_of_the_class_a_message_is_given_more_time(
     hand_out = scenario.cases.hand_outs.hand_out
     await scenario.session(slots=1, name="w2")
     assert _numbers(await hand_out()) == [[0]]
-    for seconds, again in ((359, []), (361, [[0]])):
+    for seconds, again in ((300, []), (361, [[0]])):
         await _set(
             scenario,
             f"UPDATE crescendo.trials SET dispatched_at = now() - interval '{seconds} s'"

@@ -23,6 +23,7 @@ from services.store.service.watch import Page
 from services.store.settings import StoreSettings
 from testbed.addresses import lasting_ports
 from testbed.databases import PostgresServer
+from testbed.processes import START_SECONDS
 from tests.integration.store.scenario import Scenario, until
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -46,7 +47,7 @@ async def _start(dsn: str, *arguments: str, **variables: str) -> asyncio.subproc
 
 async def test_migrate_prepares_a_database(fresh_postgres_dsn: str) -> None:
     process = await _start(fresh_postgres_dsn, "migrate")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(START_SECONDS):
         assert await process.wait() == 0
     connection = await asyncpg.connect(fresh_postgres_dsn)
     assert await connection.fetchval("SELECT count(*) FROM crescendo.orchestrations") == 0
@@ -64,7 +65,7 @@ async def test_a_process_serves_until_sigterm(fresh_postgres_dsn: str) -> None:
         async with open_channel(f"127.0.0.1:{internal}") as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             answer = await stub.Check(
-                health_pb2.HealthCheckRequest(), timeout=60, wait_for_ready=True
+                health_pb2.HealthCheckRequest(), timeout=START_SECONDS, wait_for_ready=True
             )
             assert answer.status in (_SERVING, health_pb2.HealthCheckResponse.NOT_SERVING)
         process.send_signal(signal.SIGTERM)

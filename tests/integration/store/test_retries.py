@@ -160,7 +160,7 @@ async def test_trouble_of_workers_is_no_strike_and_lasts_an_hour(scenario: Scena
     async with scenario.database.writing() as connection:
         row = await connection.fetchrow(
             "SELECT state, attempt, lost_strikes, crash_strikes, oom_strikes, infra_failures,"
-            " not_before > crescendo.now() AS waits FROM crescendo.trials"
+            " not_before > queued_at AS waits FROM crescendo.trials"
         )
         assert tuple(row) == ("queued", 12, 0, 0, 0, 12, True)
         await connection.execute(

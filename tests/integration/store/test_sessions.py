@@ -44,7 +44,7 @@ async def test_a_beat_renews_the_lease(scenario: Scenario) -> None:
     session = await scenario.session()
     await expire(scenario, session)
     assert await scenario.cases.sessions.beat(session, held=[], free_slots=2) == []
-    assert 30 < await lease_left(scenario, session) <= 35
+    assert 15 < await lease_left(scenario, session) <= 35
 
 
 async def test_strangers_and_the_dead_do_not_beat(scenario: Scenario) -> None:
@@ -155,11 +155,11 @@ async def test_a_broken_stream_shortens_the_lease_and_a_beat_takes_it_back(
     old = await sessions.open_stream(session)
     new = await sessions.open_stream(session)
     await sessions.stream_broke(session, old)
-    assert await lease_left(scenario, session) > 30
+    assert await lease_left(scenario, session) > 15
     await sessions.stream_broke(session, new)
     assert await lease_left(scenario, session) <= 5
     await sessions.beat(session, held=[], free_slots=0)
-    assert await lease_left(scenario, session) > 30
+    assert await lease_left(scenario, session) > 15
 
 
 async def test_a_stream_opened_anew_outlives_what_the_old_one_did(scenario: Scenario) -> None:
@@ -170,7 +170,7 @@ async def test_a_stream_opened_anew_outlives_what_the_old_one_did(scenario: Scen
     await sessions.beat(session, held=[], free_slots=0)
     await sessions.stream_broke(session, old)
     await sessions.open_stream(session)
-    assert await lease_left(scenario, session) > 30
+    assert await lease_left(scenario, session) > 15
 
 
 async def test_a_closed_session_never_comes_back(scenario: Scenario) -> None:

@@ -19,7 +19,7 @@ from services.worker.ports import Evaluation, Preparation
 from tests.integration.worker.datasets import built_in
 from tests.support import hostility
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 
 FRAME = re.compile(r'  File ".+", line \d+ in \S+')
 

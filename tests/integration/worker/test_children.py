@@ -22,7 +22,7 @@ from tests.integration.worker.datasets import built_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 
 # Minutes of work in one call into C code.
 ENDLESS = {"n_estimators": 1_000_000}
@@ -179,15 +179,15 @@ async def test_starting_and_preparing_do_not_count_towards_the_wall_limit(
     starting = tmp_path / "starting"
     starting.mkdir()
     (starting / "sitecustomize.py").write_text(
-        "import sys, time\nif 'services.worker.child' in sys.orig_argv: time.sleep(4)\n"
+        "import sys, time\nif 'services.worker.child' in sys.orig_argv: time.sleep(6)\n"
     )
     paths = filter(None, [str(starting), os.environ.get("PYTHONPATH")])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     begun = time.monotonic()
     async with ChildPool(1) as pool:
-        result = await evaluate(pool, preparation, {"n_estimators": 1}, timeout_seconds=3.0)
+        result = await evaluate(pool, preparation, {"n_estimators": 1}, timeout_seconds=5.0)
     assert result.failure is None
-    assert time.monotonic() - begun > 4
+    assert time.monotonic() - begun > 6
 
 
 async def test_a_child_that_ignores_sigterm_is_killed_all_the_same(
@@ -219,8 +219,14 @@ async def test_a_cancelled_trial_kills_its_child(pool: ChildPool, preparation: P
 async def test_splits_are_told_as_they_are_scored_once_a_trial_takes_its_time(
     pool: ChildPool, preparation: Preparation
 ) -> None:
-    short: list[int] = []
-    await evaluate(pool, preparation, QUICK, on_split=lambda split, _: short.append(split))
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            short: list[int] = []
+            begun = time.monotonic()
+            await evaluate(pool, preparation, QUICK, on_split=lambda split, _: short.append(split))  # noqa: B023 (called within)
+            if time.monotonic() - begun < 1:
+                break
+            # On a busy machine it was no short one.
     assert short == []
     told: list[tuple[int, float]] = []
     result = await evaluate(

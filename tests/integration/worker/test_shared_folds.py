@@ -23,6 +23,7 @@ from services.worker.adapters.evaluation.shared_folds import Split, shared_folds
 from tests.integration.worker.datasets import built_in
 from tests.integration.worker.oracle import evaluate
 
+START_SECONDS = 120.0
 FEATURES = np.random.default_rng(7).normal(size=(50, 3))
 
 
@@ -35,7 +36,7 @@ def folders(folder: Path) -> list[str]:
 
 
 def share_at_once(folder: Path, start: Any) -> None:
-    start.wait()
+    start.wait(START_SECONDS)
     shared_folds(folder, FEATURES, splits())
 
 
@@ -142,11 +143,10 @@ def test_nobody_waits_for_ever_for_a_writer_that_is_frozen(
 
 def test_children_that_come_at_once_share_one_copy(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    start = context.Event()
+    start = context.Barrier(3)
     children = [context.Process(target=share_at_once, args=(tmp_path, start)) for _ in range(3)]
     for each in children:
         each.start()
-    start.set()
     for each in children:
         each.join()
     assert [each.exitcode for each in children] == [0, 0, 0]

@@ -263,10 +263,15 @@ async def test_folds_of_short_trials_are_not_reported(
     start: StartWorker, broker: MemoryBroker
 ) -> None:
     store = service()
-    numbers = store.add_trials(*[QUICK] * 3)
-    await broker.publish("default", [store.message(*numbers)])
     async with serving(store) as address, start(address):
-        await store.until_terminal(*numbers)
+        while True:
+            store.folds.clear()
+            numbers = store.add_trials(*[QUICK] * 3)
+            await broker.publish("default", [store.message(*numbers)])
+            results = await store.until_terminal(*numbers)
+            if all(each.duration_seconds < 1 for each in results):
+                break
+            # On a busy machine they were no short ones.
     assert store.folds == []
 
 
@@ -276,7 +281,7 @@ async def test_a_trial_past_the_workers_limit_times_out(
     store = service()
     numbers = store.add_trials(ENDLESS, QUICK)
     await broker.publish("default", [store.message(*numbers)])
-    async with serving(store) as address, start(address, trial_timeout_seconds=1.5):
+    async with serving(store) as address, start(address, trial_timeout_seconds=5.0):
         late, next_one = await store.until_terminal(*numbers)
     assert late.failure is not None
     assert late.failure.kind is FailureKind.TIMEOUT
@@ -305,7 +310,7 @@ async def test_draining_finishes_what_runs_and_returns_what_waits(
     numbers = store.add_trials(LONG, LONG)
     await broker.publish("default", [store.message(*numbers)])
     async with serving(store) as address:
-        async with start(address):
+        async with start(address, worker_drain_seconds=DEADLINE):
             await store.until(lambda: bool(store.folds), "the first trial runs")
         assert store.trials[0].state is TrialState.SUCCEEDED
         assert [each.number for each in store.returned] == [1]

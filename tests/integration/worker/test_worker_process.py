@@ -218,7 +218,7 @@ async def test_a_clock_an_hour_off_changes_nothing(
             address,
             CRESCENDO_AMQP_URL=amqp_url,
             CRESCENDO_QUEUE_PREFIX=queue_prefix,
-            CRESCENDO_TRIAL_TIMEOUT_SECONDS="1.5",
+            CRESCENDO_TRIAL_TIMEOUT_SECONDS="5",
             FAULTS_CLOCK_SECONDS="3600",
         )
         await publish(rabbit, store.message(0, 1))
@@ -228,7 +228,7 @@ async def test_a_clock_an_hour_off_changes_nothing(
     assert late.failure is not None
     assert late.failure.kind is FailureKind.TIMEOUT
     # An hour's jump would be seen.
-    assert 1.0 < late.duration_seconds < 60
+    assert 4.0 < late.duration_seconds < 600
     assert good.state is TrialState.SUCCEEDED
     assert len(store.registrations) == 1
 

@@ -96,16 +96,16 @@ def eat_memory_together() -> None:
 
 
 def flood() -> None:
-    """128 MiB a fit, as the next."""
+    """32 MiB a fit, as the next."""
     for number in (1, 2):
         line = b"x" * 1023 + b"\n"
-        for _ in range(64):
+        for _ in range(16):
             os.write(number, line * 1024)
 
 
 def flood_without_newlines() -> None:
     for number in (1, 2):
-        for _ in range(64):
+        for _ in range(16):
             os.write(number, b"x" * CHUNK)
 
 
