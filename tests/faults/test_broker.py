@@ -13,7 +13,7 @@ import pytest
 
 from testbed.addresses import run_apart
 from tests.faults.conftest import StartScenario
-from tests.faults.support.fleet import wait_for
+from tests.faults.support.fleet import LONG_LEASES, wait_for
 from tests.faults.support.scenario import Scenario
 from tests.faults.support.workloads import quick_grid, slow_grid
 from tuning.v1 import task_messages_pb2
@@ -112,7 +112,7 @@ def test_a_broker_frozen_for_longer_than_heartbeats(start_scenario: StartScenari
 def test_messages_ten_times_over_and_in_any_order_claim_nothing_twice(
     start_scenario: StartScenario,
 ) -> None:
-    scenario = start_scenario()
+    scenario = start_scenario(settings=LONG_LEASES)
     asked = scenario.tune(quick_grid(scenario.subjects, 100), trials=100, succeeded=100)
     slow = scenario.tune(slow_grid(scenario.subjects, 6, trees=60), trials=6, succeeded=6)
     scenario.watch(asked, 2)

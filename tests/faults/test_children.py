@@ -17,7 +17,8 @@ from tuning.v1 import trial_pb2
 
 pytestmark = pytest.mark.rabbitmq
 
-TIMEOUT = {"CRESCENDO_TRIAL_TIMEOUT_SECONDS": "2"}
+# Far more than the good ones take on a busy machine, in processes that have just started.
+TIMEOUT = {"CRESCENDO_TRIAL_TIMEOUT_SECONDS": "6"}
 MEMORY = {"CRESCENDO_TRIAL_MEMORY_MB": "512"}
 GOOD = [1e-9 * number for number in range(1, 11)]
 
@@ -53,14 +54,15 @@ def test_each_trial_that_misbehaves_fails_by_itself(start_scenario: StartScenari
 
 def test_a_flood_of_output_drowns_nobody(start_scenario: StartScenario) -> None:
     scenario = start_scenario(worker_environ=injected(), worker_count=1, slots=2)
-    scenario.tune(
-        naive_bayes(scenario, smoothing("flood_without_newlines"), *GOOD), trials=11, succeeded=11
-    )
+    (worker,) = scenario.fleet.workers
+    before = psutil.Process(worker.pid).memory_info().rss
+    floods = [smoothing("flood"), smoothing("flood_without_newlines")]
+    scenario.tune(naive_bayes(scenario, *floods, *GOOD), trials=12, succeeded=12)
     scenario.check(bound_seconds=60)
     written = sum(path.stat().st_size for path in scenario.fleet.logs)
     assert written < 2_000_000, f"the flood came through to the logs: {written} bytes"
-    (worker,) = scenario.fleet.workers
-    assert psutil.Process(worker.pid).memory_info().rss < 1 << 29
+    # Three fits each, 32 MiB a fit.
+    assert psutil.Process(worker.pid).memory_info().rss - before < 128 << 20
 
 
 def test_a_greedy_trial_is_tried_once_more_and_fails_alone(start_scenario: StartScenario) -> None:
@@ -114,7 +116,7 @@ def test_a_cancelled_search_kills_its_children(
         trials=None,
     )
     scenario.watch(stubborn, 1)
-    wait_for(lambda: _signs(tmp_path) == 2, "both children loop", seconds=60)
+    wait_for(lambda: _signs(tmp_path) == 2, "both children loop", seconds=120)
     family = [child for worker in scenario.fleet.workers for child in _fitting(worker)]
     scenario.client.cancel(stubborn.orchestration_id)
     # Left alone they loop for ever; how soon they are dead is measured by the soak.

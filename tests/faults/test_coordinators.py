@@ -104,7 +104,7 @@ def test_a_frozen_coordinator_writes_nothing_once_its_lease_is_another_s(
                 and scenario.ended_trials() >= min(14, before + 2)
             ),
             "the other one has taken over",
-            seconds=60,
+            seconds=120,
         )
         coordinator.thaw()
     scenario.check(bound_seconds=60)

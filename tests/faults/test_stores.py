@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.conftest import StartScenario
-from tests.faults.support.fleet import wait_for
+from tests.faults.support.fleet import LONG_LEASES, wait_for
 from tests.faults.support.workloads import progressive, quick_grid, slow_grid
 
 pytestmark = pytest.mark.rabbitmq
@@ -34,7 +34,7 @@ def test_two_stores_write_one_log_whichever_of_them_dies(start_scenario: StartSc
 def test_a_store_that_drains_ends_its_streams_and_loses_nothing(
     start_scenario: StartScenario,
 ) -> None:
-    scenario = start_scenario()
+    scenario = start_scenario(settings=LONG_LEASES)
     asked = scenario.tune(slow_grid(scenario.subjects, 14), trials=14, succeeded=14)
     scenario.watch(asked, 3)
     (store,) = scenario.fleet.stores

@@ -79,7 +79,7 @@ async def test_a_seed_decides_everything(simulation_dsn: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=240,
     )
     assert f"digest {here.digest}\n" in replayed.stdout
     assert len(here.history) > 50

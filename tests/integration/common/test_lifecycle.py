@@ -37,13 +37,13 @@ async def service(vitals):
     yield
     print("draining", flush=True)
     if DRAIN == "hangs":
-        time.sleep(60)
+        time.sleep(600)
     if DRAIN == "slow":
         await forever()
     await task.stop()
     print("drained", flush=True)
 
-sys.exit(lifecycle.run_service(service, failed_drain_seconds=0.5))
+sys.exit(lifecycle.run_service(service, failed_drain_seconds=0.5 if DRAIN else 60))
 """
 
 

@@ -66,7 +66,7 @@ def _server_pid(folder: Path) -> int:
 
 
 def _await_gone(pid: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, f"process {pid} lives on"
         time.sleep(0.02)

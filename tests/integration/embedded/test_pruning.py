@@ -122,9 +122,15 @@ def test_a_lossless_search_has_the_results_of_the_exhaustive_one_and_a_halved_on
         assert each.prune_decision is not None
         assert (each.prune_decision.rule, each.prune_decision.step_kind) == ("asha", "fold")
         assert each.prune_decision.step in (1, 2, 4)
-        # Short as they are, they stop where they were told to.
-        assert len(each.metrics[0].split_scores) == each.prune_decision.step
+        # One that waited a second for the answer, on a busy machine, has gone on for a fold.
+        assert len(each.metrics[0].split_scores) >= each.prune_decision.step
         assert each.prune_decision.value < each.prune_decision.cut_off
+    # Short as they are, they stop where they were told to.
+    assert any(
+        len(each.metrics[0].split_scores) == each.prune_decision.step
+        for each in stopped
+        if each.prune_decision is not None
+    )
     whole_ones = [each for each in judged if each.state == "succeeded"]
     assert len(whole_ones) + len(stopped) == POINTS
     assert halved.best is not None
