@@ -25,8 +25,17 @@ from testbed.brokers import delete_queues
 from testbed.databases import PostgresServer, random_database
 from testbed.stopping import stop_on_signals
 
-# How long an example takes says how busy the machine is, and nothing about the code.
-hypothesis.settings.register_profile("patient", deadline=None)
+# How long an example takes, or making one, says how busy the machine is, and nothing about the code. Every
+# run tries the same examples, so that none fails by chance; `--hypothesis-profile=curious` tries others.
+hypothesis.settings.register_profile(
+    "patient",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "curious", hypothesis.settings.get_profile("patient"), derandomize=False
+)
 hypothesis.settings.load_profile("patient")
 # As configured by no service: a traceback drawn with every local variable in it takes seconds.
 structlog.configure(
