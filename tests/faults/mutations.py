@@ -17,7 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.guards import MUTATIONS, Mutation
+from tests.faults.guards.catalogue import MUTATIONS
+from tests.faults.guards.mutation import Mutation
 
 ROOT = Path(__file__).parents[2]
 _COPIED = ("services", "tests", "protos", "crescendo", "pyproject.toml")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.faults.guards import MUTATIONS
+from tests.faults.guards.catalogue import MUTATIONS
 from tests.faults.mutations import ROOT, DoesNotApply, check_all_apply, mutated
 
 
