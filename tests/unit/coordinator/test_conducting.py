@@ -22,7 +22,7 @@ from services.core.plan import LifecycleState, Plan
 from services.core.run import Orchestration
 from services.core.searcher import Suggestion
 from services.core.trial import Failure, FailureKind, Trial, TrialState
-from tests.unit.coordinator.memory import MemorySearchStore
+from tests.unit.coordinator.memory_search import MemorySearchStore
 from tests.unit.coordinator.plans import (
     bayesian_plan,
     comparison_plan,

@@ -11,7 +11,7 @@ from services.coordinator.service.bell import Bell
 from services.coordinator.service.capacity import Capacity
 from services.coordinator.service.dispatching import Dispatching
 from services.core.errors import Unavailable
-from tests.unit.coordinator.memory import MemoryDispatchStore, MemoryTrialDispatcher
+from tests.unit.coordinator.memory_dispatch import MemoryDispatchStore, MemoryTrialDispatcher
 
 
 class Clock:

@@ -10,7 +10,7 @@ import pytest
 from services.coordinator.service.following import Followers
 from services.core.errors import CursorOutOfRange, Exhausted, Unavailable
 from services.core.event import Event
-from tests.unit.coordinator.memory import MemoryLog
+from tests.unit.coordinator.memory_log import MemoryLog
 
 
 class BreakingLog(MemoryLog):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from contextlib import aclosing
 from functools import partial
 
 import pytest
@@ -17,146 +15,22 @@ from services.store.adapters.event_rings import Rings, Topic
 from services.store.adapters.page_reads import PageReads
 from services.store.adapters.turns import Turns
 from services.store.ports.results import (
-    LogPage,
     LogPosition,
-    LogPositions,
-    OrchestrationSnapshot,
-    StoredEvent,
 )
-from services.store.service.identifiers import new_id
-from services.store.service.watch import Bookmark, Page, Part, Watching
+from services.store.service.watch import Bookmark, Part
 from tests.unit.store.waiting import until
-
-_NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@dataclass
-class _Log:
-    events: list[StoredEvent] = field(default_factory=list)
-    first: int = 1
-    last: int = 0
-    ended: bool = False
-
-    def append(self, count: int = 1, *, size: int = 10, ended: bool = False) -> None:
-        for _ in range(count):
-            self.last += 1
-            self.events.append(
-                StoredEvent(sequence=self.last, occurred_at=_NOW, encoded=bytes(size))
-            )
-        self.ended = ended
-
-    @property
-    def position(self) -> LogPosition:
-        return LogPosition(first_sequence=self.first, last_sequence=self.last, ended=self.ended)
-
-
-class _MemoryReader:
-    """Event logs in memory: a store's side of the port, whose answers can be held back."""
-
-    def __init__(self) -> None:
-        self.epoch = "a"
-        self.logs: dict[str, _Log] = {}
-        self.reads = 0
-        self.away = False
-        self.gate: asyncio.Event | None = None
-        self.held = 0
-        self.renewed: list[str | None] = []
-
-    def log(self, orchestration_id: str | None = None) -> tuple[str, _Log]:
-        identifier = orchestration_id or new_id()
-        return identifier, self.logs.setdefault(identifier, _Log())
-
-    async def positions(self, orchestration_ids: Sequence[str]) -> LogPositions:
-        self._check()
-        found = {each: self.logs[each].position for each in orchestration_ids if each in self.logs}
-        answer = LogPositions(epoch=self.epoch, observed_at=_NOW, logs=found)
-        if self.gate is not None:
-            self.held += 1
-            await self.gate.wait()
-        return answer
-
-    async def snapshot(self, orchestration_id: str) -> OrchestrationSnapshot | None:
-        return None
-
-    async def events(
-        self, orchestration_id: str, *, after: int, max_events: int, max_bytes: int
-    ) -> LogPage:
-        self._check()
-        self.reads += 1
-        await asyncio.sleep(0)
-        page: list[StoredEvent] = []
-        for event in self.logs[orchestration_id].events:
-            if event.sequence <= after:
-                continue
-            if len(page) == max_events or (
-                page and sum(len(each.encoded) for each in page) + len(event.encoded) > max_bytes
-            ):
-                break
-            page.append(event)
-        follows = bool(page) and page[0].sequence == after + 1
-        return LogPage(epoch=self.epoch if follows else None, events=tuple(page))
-
-    async def begin_new_epoch(self, epoch: str | None) -> str | None:
-        self.renewed.append(epoch)
-        self.epoch = f"{self.epoch}+"
-        return self.epoch
-
-    def _check(self) -> None:
-        if self.away:
-            raise Unavailable("away", reason="DATABASE_UNAVAILABLE")
-
-
-class _Gaps:
-    def __init__(self) -> None:
-        self.found = 0
-
-    def gap_found(self) -> None:
-        self.found += 1
-
-
-class _Store:
-    """A feed and the use case on it."""
-
-    def __init__(self, reader: _MemoryReader, feed: PollingFeed, bookmark_seconds: float) -> None:
-        self.reader = reader
-        self.feed = feed
-        self.gaps = _Gaps()
-        self.watching = Watching(reader, feed, self.gaps, bookmark_seconds=bookmark_seconds)
-
-    async def watch(
-        self, identifier: str, after: int, seen: list[int] | None = None, epoch: str | None = None
-    ) -> list[int]:
-        seen = [] if seen is None else seen
-        parts = self.watching.watch(identifier, after_sequence=after, epoch=epoch)
-        async with aclosing(parts), asyncio.timeout(60):
-            async for part in parts:
-                if isinstance(part, Page):
-                    seen += [each.sequence for each in part.events]
-        return seen
+from tests.unit.store.watching import NOW, Log, MemoryReader, Store, running
 
 
 def _all_have(seen: Sequence[Sequence[int]], count: int) -> bool:
     return all(len(each) == count for each in seen)
 
 
-@asynccontextmanager
-async def _running(
-    reader: _MemoryReader, *, rings: Rings | None = None, bookmark_seconds: float = 60.0
-) -> AsyncIterator[_Store]:
-    feed = PollingFeed(reader, poll_seconds=0.01, rings=rings)
-    polling = asyncio.create_task(feed.run())
-    try:
-        yield _Store(reader, feed, bookmark_seconds)
-    finally:
-        polling.cancel()
-        await asyncio.gather(polling, return_exceptions=True)
-
-
 async def test_a_watcher_at_the_end_of_an_ended_log_ends_and_after_reopening_goes_on() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
     log.append(3, ended=True)
-    async with _running(reader) as store:
+    async with running(reader) as store:
         assert await store.watch(identifier, 3) == []
         log.append(2)  # reopened through another replica
         seen: list[int] = []
@@ -167,13 +41,13 @@ async def test_a_watcher_at_the_end_of_an_ended_log_ends_and_after_reopening_goe
 
 
 async def test_one_who_knows_of_the_reopening_is_believed_before_the_poller_looks() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
     log.append(3, ended=True)
     feed = PollingFeed(reader, poll_seconds=60)
-    store = _Store(reader, feed, 60)
+    store = Store(reader, feed, 60)
     # No poller runs: what the feed knows is what watchers brought along.
-    with feed.following(identifier, epoch="a", position=log.position, observed_at=_NOW) as old:
+    with feed.following(identifier, epoch="a", position=log.position, observed_at=NOW) as old:
         assert old.has_ended(at=3)
         log.append(1)
         watching = asyncio.create_task(store.watch(identifier, 3))
@@ -185,9 +59,9 @@ async def test_one_who_knows_of_the_reopening_is_believed_before_the_poller_look
 
 
 async def test_events_on_their_way_to_all_are_read_by_nobody_else() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
-    async with _running(reader) as store:
+    async with running(reader) as store:
         seen: list[list[int]] = [[] for _ in range(50)]
         watching = [asyncio.create_task(store.watch(identifier, 0, each)) for each in seen]
         for count in range(1, 6):
@@ -201,10 +75,10 @@ async def test_events_on_their_way_to_all_are_read_by_nobody_else() -> None:
 
 async def test_the_final_event_reaches_whoever_arrives_while_it_is_written() -> None:
     for turns in range(30):
-        reader = _MemoryReader()
+        reader = MemoryReader()
         identifier, log = reader.log()
         log.append(2)
-        async with _running(reader) as store:
+        async with running(reader) as store:
             watching = asyncio.create_task(store.watch(identifier, 0))
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -214,10 +88,10 @@ async def test_the_final_event_reaches_whoever_arrives_while_it_is_written() -> 
 
 
 async def test_answers_that_overtake_one_another_lose_nothing() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
     log.append(2)
-    async with _running(reader) as store:
+    async with running(reader) as store:
         seen: list[int] = []
         watching = asyncio.create_task(store.watch(identifier, 0, seen))
         await until(lambda: seen == [1, 2])
@@ -237,14 +111,14 @@ async def test_answers_that_overtake_one_another_lose_nothing() -> None:
 
 
 async def test_a_log_that_became_shorter_ends_its_watches_and_begins_an_epoch() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
     log.append(5)
-    async with _running(reader) as store:
+    async with running(reader) as store:
         seen: list[int] = []
         watching = asyncio.create_task(store.watch(identifier, 0, seen))
         await until(lambda: len(seen) == 5)
-        reader.logs[identifier] = _Log()
+        reader.logs[identifier] = Log()
         reader.logs[identifier].append(3)
         with pytest.raises(Conflict) as caught:
             await watching
@@ -254,12 +128,12 @@ async def test_a_log_that_became_shorter_ends_its_watches_and_begins_an_epoch() 
 
 
 async def test_no_event_of_another_epoch_reaches_a_watcher() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
     log.append(400, size=2_000)
     for turns in range(0, 40, 3):
         reader.epoch = "a"
-        async with _running(reader) as store:
+        async with running(reader) as store:
             seen: list[int] = []
             watching = asyncio.create_task(store.watch(identifier, 0, seen, "a"))
             for _ in range(turns):
@@ -273,10 +147,10 @@ async def test_no_event_of_another_epoch_reaches_a_watcher() -> None:
 
 
 async def test_a_restore_between_looking_and_reading_reaches_nobody() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
     log.append(2)
-    async with _running(reader) as store:
+    async with running(reader) as store:
         seen: list[int] = []
         watching = asyncio.create_task(store.watch(identifier, 0, seen))
         await until(lambda: seen == [1, 2])
@@ -304,12 +178,12 @@ def test_an_answer_that_comes_late_takes_nothing_back() -> None:
 
 
 async def test_events_removed_under_a_watcher_are_told_and_missing_ones_counted() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
     log.append(10, ended=True)
     del log.events[:4]
     log.first = 5
-    async with _running(reader) as store:
+    async with running(reader) as store:
         with pytest.raises(CursorOutOfRange) as caught:
             await store.watch(identifier, 3)
         assert caught.value.reason == "CURSOR_EXPIRED"
@@ -326,10 +200,10 @@ async def test_events_removed_under_a_watcher_are_told_and_missing_ones_counted(
 
 
 async def test_a_quiet_watch_costs_the_database_nothing_beside_the_poll() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
     log.append(1)
-    async with _running(reader, bookmark_seconds=0.01) as store:
+    async with running(reader, bookmark_seconds=0.01) as store:
         parts = store.watching.watch(identifier, after_sequence=1)
         bookmarks: list[Part] = []
         async with aclosing(parts), asyncio.timeout(60):
@@ -342,10 +216,10 @@ async def test_a_quiet_watch_costs_the_database_nothing_beside_the_poll() -> Non
 
 
 async def test_a_database_that_is_away_only_makes_watchers_at_the_end_wait() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
     log.append(1)
-    async with _running(reader) as store:
+    async with running(reader) as store:
         seen: list[int] = []
         watching = asyncio.create_task(store.watch(identifier, 0, seen))
         await until(lambda: seen == [1])
@@ -359,17 +233,17 @@ async def test_a_database_that_is_away_only_makes_watchers_at_the_end_wait() -> 
 
 
 async def test_a_page_is_read_once_for_all_who_are_behind_by_the_same() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
     log.append(5_000, ended=True)
-    async with _running(reader) as store:
+    async with running(reader) as store:
         logs = await asyncio.gather(*(store.watch(identifier, 0) for _ in range(50)))
         assert all(each == list(range(1, 5_001)) for each in logs)
         assert reader.reads == 10
 
 
 async def test_one_who_goes_away_does_not_take_a_shared_read_along() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     identifier, log = reader.log()
     log.append(3)
     reads = PageReads(reader)
@@ -383,7 +257,7 @@ async def test_one_who_goes_away_does_not_take_a_shared_read_along() -> None:
 
 
 async def test_ten_thousand_logs_share_one_bound_of_memory() -> None:
-    reader = _MemoryReader()
+    reader = MemoryReader()
     rings = Rings(max_bytes=1_000_000)
     identifiers = []
     for _ in range(10_000):
@@ -392,7 +266,7 @@ async def test_ten_thousand_logs_share_one_bound_of_memory() -> None:
         identifiers.append(identifier)
     feed = PollingFeed(reader, poll_seconds=0.01, rings=rings)
     followers = [
-        feed.following(each, epoch="a", position=reader.logs[each].position, observed_at=_NOW)
+        feed.following(each, epoch="a", position=reader.logs[each].position, observed_at=NOW)
         for each in identifiers
     ]
     polling = asyncio.create_task(feed.run())

@@ -17,7 +17,7 @@ from services.worker.adapters.evaluation.standards import advice_to_proto
 from services.worker.ports import Advice, Standard, StepReport
 from services.worker.service import steps as reporting
 from services.worker.service.steps import StepReporter
-from tests.unit.worker.test_service import DEADLINE, Bench, at_work, key, work
+from tests.unit.worker.bench import DEADLINE, Bench, at_work, key, work
 from tuning.v1 import evaluation_messages_pb2 as pb
 
 STOP = PruneDecision(stop=True, rule=ASHA, step=2, value=0.4, cut_off=0.8, peers=3)

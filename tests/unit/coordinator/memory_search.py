@@ -1,30 +1,22 @@
-"""The coordinator's ports in memory: real enough to run whole searches on."""
+"""A store's side of conducting in memory: real enough to run whole searches on."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from services.coordinator.ports import (
     Closing,
     CreatedTrials,
-    HandedOut,
-    HandOut,
     SearcherLease,
-    TrialBatch,
-    TrialReference,
-    WorkerClassStatus,
 )
 from services.core.errors import Conflict, NotFound, Unavailable, WrongState
 from services.core.event import (
-    Event,
     Notice,
     OrchestrationChanged,
     OrchestrationReopened,
-    Payload,
     RefinementMade,
     StageChanged,
     TrialFinished,
@@ -33,52 +25,7 @@ from services.core.event import (
 from services.core.plan import LifecycleState, Plan
 from services.core.run import Orchestration, Stage, Timings, TrialCounts, TuningRun
 from services.core.trial import Failure, FailureKind, NewTrial, Trial, TrialState
-
-_NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class MemoryLog:
-    """One orchestration's event log."""
-
-    def __init__(self, orchestration_id: str) -> None:
-        self.orchestration_id = orchestration_id
-        self.events: list[Event] = []
-        self.watches = 0
-        self._news = asyncio.Event()
-
-    @staticmethod
-    def notice(text: str) -> Notice:
-        return Notice(reason="TEST", message=text)
-
-    def append(self, *payloads: Payload) -> None:
-        for payload in payloads:
-            self.events.append(
-                Event(
-                    orchestration_id=self.orchestration_id,
-                    sequence=len(self.events) + 1,
-                    occurred_at=_NOW,
-                    payload=payload,
-                )
-            )
-        self._news.set()
-        self._news = asyncio.Event()
-
-    async def watch(
-        self, orchestration_id: str, *, after_sequence: int
-    ) -> AsyncIterator[Sequence[Event]]:
-        self.watches += 1
-        position = after_sequence
-        while True:
-            news = self._news
-            page = self.events[position:]
-            if page:
-                position = page[-1].sequence
-                yield page
-                last = page[-1].payload
-                if isinstance(last, OrchestrationChanged) and last.final:
-                    return
-            else:
-                await news.wait()
+from tests.unit.coordinator.memory_log import MemoryLog
 
 
 class MemorySearchStore(MemoryLog):
@@ -404,102 +351,3 @@ class MemorySearchStore(MemoryLog):
                 copied_from=trial.copied_from,
             )
         )
-
-
-class MemoryDispatchStore:
-    """Queued trials of one tuning run, and what was handed out; all of one class but those in `classes`."""
-
-    def __init__(self) -> None:
-        self.classes: dict[int, str] = {}
-        self.queued: list[int] = []
-        self.dispatched: list[int] = []
-        self.recalls: list[int] = []
-        self.down = False
-
-    async def hand_out_trials(self, coordinator_id: str) -> HandedOut:
-        if self.down:
-            raise Unavailable("the store is away")
-        numbers, self.queued = self.queued[:2], self.queued[2:]
-        self.dispatched.extend(numbers)
-        hand_outs = [
-            HandOut(
-                worker_class=self._class(number),
-                batch=TrialBatch(
-                    orchestration_id="o",
-                    tuning_run_id="r",
-                    trials=(TrialReference(number=number, attempt=0),),
-                ),
-            )
-            for number in numbers
-        ]
-        statuses = tuple(
-            WorkerClassStatus(
-                worker_class=worker_class,
-                live_workers=1,
-                slots=2,
-                outstanding=sum(self._class(each) == worker_class for each in self.dispatched),
-            )
-            for worker_class in sorted({"default", *self.classes.values()})
-        )
-        return HandedOut(hand_outs=tuple(hand_outs), worker_classes=statuses)
-
-    def _class(self, number: int) -> str:
-        return self.classes.get(number, "default")
-
-    async def recall_trials(self, batches: Sequence[TrialBatch]) -> int:
-        return self._recall([each.number for batch in batches for each in batch.trials])
-
-    async def recall_all_trials(
-        self, *, dispatched_for_seconds: float = 0.0, worker_class: str = ""
-    ) -> int:
-        return self._recall(
-            [each for each in self.dispatched if worker_class in ("", self._class(each))]
-        )
-
-    def _recall(self, numbers: list[int]) -> int:
-        self.recalls.append(len(numbers))
-        self.dispatched = [number for number in self.dispatched if number not in numbers]
-        self.queued.extend(numbers)
-        return len(numbers)
-
-
-class MemoryTrialDispatcher:
-    """Queues in a list; `refuse` leaves that many publishes unconfirmed.
-
-    Publishing to a class in `stuck` waits for its event and then fails; its depth is not told.
-    """
-
-    def __init__(self) -> None:
-        self.stuck: dict[str, asyncio.Event] = {}
-        self.published: list[int] = []
-        self._classes: dict[int, str] = {}
-        self.refuse = 0
-        self.down = False
-        self.listeners: list[Callable[[], None]] = []
-
-    async def publish(self, hand_outs: Sequence[HandOut]) -> list[bool]:
-        if self.down:
-            raise Unavailable("the broker is away")
-        answers = []
-        for hand_out in hand_outs:
-            if hand_out.worker_class in self.stuck:
-                await self.stuck[hand_out.worker_class].wait()
-                raise Unavailable("the queue does not answer")
-            sure = self.refuse <= 0
-            self.refuse -= 1
-            if sure:
-                self.published.extend(each.number for each in hand_out.batch.trials)
-                for each in hand_out.batch.trials:
-                    self._classes[each.number] = hand_out.worker_class
-            answers.append(sure)
-        return answers
-
-    async def depth(self, worker_class: str) -> int:
-        if self.down:
-            raise Unavailable("the broker is away")
-        if worker_class in self.stuck:
-            raise Unavailable("the queue does not answer")
-        return sum(self._classes[each] == worker_class for each in self.published)
-
-    def add_connected_listener(self, listener: Callable[[], None]) -> None:
-        self.listeners.append(listener)
