@@ -23,7 +23,6 @@ from services.store.ports.records import (
     AttemptCost,
     FinishedTrial,
     OrchestrationRecord,
-    SessionRecord,
     StageRecord,
     TrialEnd,
     TrialInsert,
@@ -32,6 +31,7 @@ from services.store.ports.records import (
     TrialStep,
     TuningRunRecord,
 )
+from services.store.ports.workforce_records import SessionRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

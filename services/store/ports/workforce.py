@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Protocol
 
 from services.core.trial import TrialKey
-from services.store.ports.records import (
+from services.store.ports.results import Batch, SearcherLease
+from services.store.ports.workforce_records import (
     HeldTrial,
     PickedTrial,
     RunLoad,
     RunningTrial,
     WorkerClass,
 )
-from services.store.ports.results import Batch, SearcherLease
 
 
 class SessionStore(Protocol):

@@ -10,7 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TypeAlias
 
-from services.store.ports.records import RunLoad, WorkerClass
+from services.store.ports.workforce_records import RunLoad, WorkerClass
 
 # Per slot: one batch that runs and one that waits, so that no slot waits for the next message.
 BATCHES_PER_SLOT = 2

@@ -9,10 +9,11 @@ from services.core.errors import WrongState
 from services.core.event import TrialStarted
 from services.core.plan import LifecycleState
 from services.core.trial import TrialState
-from services.store.ports.records import SessionRecord, TrialRecord, TuningRunRecord
+from services.store.ports.records import TrialRecord, TuningRunRecord
 from services.store.ports.results import Claimed, ClaimedTrial
 from services.store.ports.transaction import Storage, Transaction
 from services.store.ports.workforce import ChangeSignal
+from services.store.ports.workforce_records import SessionRecord
 from services.store.service import costs
 from services.store.service.identifiers import canonical_id, id_or_none, not_found
 from services.store.service.ledger import Ledger, moved

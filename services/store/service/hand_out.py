@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from services.store.ports.records import PickedTrial, RunLoad, WorkerClass
 from services.store.ports.results import Batch, HandedOut, HandOut, WorkerClassStatus
 from services.store.ports.workforce import HandOutStore
+from services.store.ports.workforce_records import PickedTrial, RunLoad, WorkerClass
 from services.store.service.allocation import Allocation, allocate
 from services.store.service.identifiers import id_or_none
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from services.core.errors import FieldViolation, InvalidRequest
 from services.core.queue_naming import problem_of_worker_class
 from services.core.trial import TrialKey
-from services.store.ports.records import HeldTrial, RunningTrial
 from services.store.ports.results import Order, OrderKind, Session
 from services.store.ports.workforce import SessionStore
+from services.store.ports.workforce_records import HeldTrial, RunningTrial
 from services.store.service.claims import session_ended
 from services.store.service.identifiers import canonical_id, id_or_none, new_id, not_found
 from services.store.service.requeue import Requeueing

@@ -26,13 +26,9 @@ from services.store.adapters.postgres.database import Database
 from services.store.adapters.postgres.queries import QUERIES
 from services.store.adapters.postgres.step_writes import PostgresStepWrites
 from services.store.adapters.postgres.trial_writes import PostgresTrialWrites
-from services.store.ports.records import (
-    OrchestrationRecord,
-    SessionRecord,
-    StageRecord,
-    TuningRunRecord,
-)
+from services.store.ports.records import OrchestrationRecord, StageRecord, TuningRunRecord
 from services.store.ports.transaction import EarlierRequest, Study, Transaction
+from services.store.ports.workforce_records import SessionRecord
 from services.store.service.identifiers import canonical_id, not_found
 
 

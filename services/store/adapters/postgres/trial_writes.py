@@ -11,12 +11,12 @@ from services.store.adapters.postgres import rows
 from services.store.adapters.postgres.queries import QUERIES
 from services.store.ports.records import (
     FinishedTrial,
-    SessionRecord,
     TrialEnd,
     TrialInsert,
     TrialRecord,
     TrialRequeue,
 )
+from services.store.ports.workforce_records import SessionRecord
 from services.store.service.identifiers import canonical_id
 from tuning.v1 import search_space_pb2
 

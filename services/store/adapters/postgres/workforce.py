@@ -11,15 +11,15 @@ from services.core.trial import TrialKey, TrialState
 from services.store.adapters import metrics
 from services.store.adapters.postgres.database import Database
 from services.store.adapters.postgres.queries import QUERIES
-from services.store.ports.records import (
+from services.store.ports.results import Batch, SearcherLease
+from services.store.ports.workforce import HandingOut
+from services.store.ports.workforce_records import (
     HeldTrial,
     PickedTrial,
     RunLoad,
     RunningTrial,
     WorkerClass,
 )
-from services.store.ports.results import Batch, SearcherLease
-from services.store.ports.workforce import HandingOut
 from services.store.service.identifiers import canonical_id, new_id
 
 # Any number nothing else locks: one hand-out at a time over all replicas.
