@@ -19,6 +19,7 @@ from services.core.space import (
     Parameter,
     SearchSpace,
 )
+from services.core.start_points import StartPoints
 from services.core.trial import Trial, TrialState
 
 SMALL_GRID = SearchSpace.of(
@@ -41,6 +42,14 @@ NARROWED = SearchSpace.of(
         Parameter(name="max_depth", domain=IntRange(low=8, high=14)),
         Parameter(name="kernel", domain=Choices(values=("rbf", "linear"))),
     ]
+)
+
+UNIT_SQUARE = SearchSpace.of(
+    Parameter(name=name, domain=FloatRange(low=0.0, high=1.0)) for name in ("x", "y")
+)
+START = StartPoints(
+    baseline={"C": 1.0, "kernel": "rbf", "max_depth": 12},
+    points_to_try=({"C": 2.0, "kernel": "poly", "max_depth": None},),
 )
 
 

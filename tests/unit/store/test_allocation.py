@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.store.ports.records import RunLoad, WorkerClass
+from services.store.ports.workforce_records import RunLoad, WorkerClass
 from services.store.service.allocation import BATCHES_PER_SLOT, Allocation, allocate
 
 _DAWN = datetime(2026, 1, 1, tzinfo=UTC)
