@@ -7,6 +7,7 @@ job and two where fits are tiny; where they take long that is two. All fits are 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -131,10 +132,7 @@ def _row(contest: Contest, ours: Ours) -> Row:
         {
             "ours": repeated(lambda: ours.run(problem), rans),
             **{
-                f"n_jobs={jobs}": repeated(
-                    lambda jobs=jobs: by_grid_search_cv(problem, jobs=jobs),  # type: ignore[misc]
-                    [],
-                )
+                f"n_jobs={jobs}": repeated(partial(by_grid_search_cv, problem, jobs=jobs), [])
                 for jobs in contest.jobs
             },
         },

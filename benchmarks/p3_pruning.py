@@ -7,6 +7,7 @@ The grid is that of P2b. The winner is the same candidate as the peer's, by its 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from benchmarks.grids import FOLDS, SLOTS, Ours, Problem, Ran, by_grid_search_cv, repeated
@@ -45,9 +46,7 @@ def measure(size: Size) -> list[Row]:
                 "peer": repeated(lambda: by_grid_search_cv(problem, jobs=SLOTS), theirs),
                 **{
                     str(keep): repeated(
-                        lambda keep=keep: ours.run(  # type: ignore[misc]
-                            problem, Pruning(rule="lossless", keep=keep)
-                        ),
+                        partial(ours.run, problem, Pruning(rule="lossless", keep=keep)),
                         rans[keep],
                     )
                     for keep in _GOALS

@@ -89,7 +89,7 @@ def _history(count: int) -> list[Trial]:
 
 
 def _score(point: Assignment) -> float:
-    a, b, c, d = (float(point[name]) for name in "abcd")  # type: ignore[arg-type]
+    a, b, c, d = (float(point[name]) for name in "abcd")  # type: ignore[arg-type]  # no tuples
     return -((a - 0.2) ** 2) - (10 * b - 0.3) ** 2 - (math.log10(c) + 3) ** 2 - (d / 500 - 0.5) ** 2
 
 

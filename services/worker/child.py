@@ -43,8 +43,8 @@ def main() -> None:
     threading.Thread(target=_receive, args=(requests_in, requests), daemon=True).start()
 
     # Imported only now, so that a parent that dies meanwhile takes this process along.
-    from services.worker.adapters.evaluation.conversation import Conversation  # noqa: PLC0415
-    from services.worker.adapters.evaluation.shortcuts import known_answers  # noqa: PLC0415
+    from services.worker.adapters.evaluation.conversation import Conversation  # noqa: PLC0415 (see above)
+    from services.worker.adapters.evaluation.shortcuts import known_answers  # noqa: PLC0415 (see above)
 
     # A search that tries 10,000 candidates would log 50,000 times that a solver did not converge.
     warnings.simplefilter("ignore")

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.support.clients import Client, plain_parameters
 from tuning.v1 import orchestration_pb2
@@ -143,5 +144,5 @@ def test_a_search_whose_every_trial_fails_says_why(client: Client) -> None:
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 
-def _time(stamp: object) -> datetime:
-    return stamp.ToDatetime()  # type: ignore[attr-defined,no-any-return]
+def _time(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime()

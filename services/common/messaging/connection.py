@@ -99,8 +99,8 @@ class KeptConnection:
                     error=str(error),
                     limit_seconds=10,
                 )
-                # Jitter keeps a fleet from knocking in step; it is no secret.
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311
+                # Jitter keeps a fleet from knocking in step.
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (it is no secret)
                 delay = min(delay * 2, longest)
                 continue
             delay = shortest

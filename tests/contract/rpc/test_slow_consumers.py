@@ -105,7 +105,7 @@ async def test_a_stream_nobody_reads_ends_and_says_why(style: str) -> None:
         sent = endless.sent
         received = 0
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            while await _within(call.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]
+            while await _within(call.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]  # missing in the stubs
                 received += 1
         # What was under way still arrives, and then the reason.
         assert received == sent + 1

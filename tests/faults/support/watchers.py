@@ -150,7 +150,7 @@ class Watcher:
                             digest=payload_digest(event),
                         )
             finally:
-                stream.cancel()  # type: ignore[no-untyped-call]
+                stream.cancel()  # type: ignore[no-untyped-call]  # untyped in the stubs
 
 
 class LibraryWatcher(Watcher):

@@ -102,7 +102,10 @@ class Bench:
 
     async def get(self, orchestration_id: str) -> orchestration_pb2.Orchestration:
         request = run_service_pb2.GetOrchestrationRequest(orchestration_id=orchestration_id)
-        return (await self.runs.GetOrchestration(request, timeout=60)).orchestration  # type: ignore[no-any-return]
+        answer: run_service_pb2.GetOrchestrationResponse = await self.runs.GetOrchestration(
+            request, timeout=60
+        )
+        return answer.orchestration
 
     async def trials(self, orchestration_id: str) -> list[trial_pb2.Trial]:
         found: list[trial_pb2.Trial] = []
@@ -207,7 +210,10 @@ class Coordinator:
         """Calls TriggerNextStage, PauseOrchestration, ResumeOrchestration or CancelOrchestration."""
         stub: Any = orchestration_service_pb2_grpc.OrchestrationServiceStub(self.channel)
         request = getattr(orchestrations_pb, f"{rpc}Request")(orchestration_id=orchestration_id)
-        return (await getattr(stub, rpc)(request, timeout=60)).orchestration  # type: ignore[no-any-return]
+        found: orchestration_pb2.Orchestration = (
+            await getattr(stub, rpc)(request, timeout=60)
+        ).orchestration
+        return found
 
     async def extend(
         self, orchestration_id: str, **additions: object
@@ -226,7 +232,8 @@ class Coordinator:
         method: Any, request: Any, fields: Mapping[str, object]
     ) -> orchestration_pb2.Orchestration:
         answer = await method(json_format.ParseDict(dict(fields), request), timeout=60)
-        return answer.orchestration  # type: ignore[no-any-return]
+        found: orchestration_pb2.Orchestration = answer.orchestration
+        return found
 
 
 @pytest.fixture

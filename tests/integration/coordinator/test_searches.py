@@ -9,7 +9,7 @@ import pytest
 from services.common.convert.values import assignment_from_proto
 from services.core.digest import assignment_digest
 from tests.integration.coordinator.conftest import Bench, State, svm_score
-from tuning.v1 import run_service_pb2, trial_pb2
+from tuning.v1 import event_pb2, run_service_pb2, trial_pb2
 
 GRID = {"C": [0.1, 1, 10, 100], "gamma": [0.001, 0.01, 0.1]}
 
@@ -230,7 +230,7 @@ async def test_a_comparison_tunes_every_model_and_ranks_them(bench: Bench, paral
     assert best.best.model_type == "svm_classifier"
 
 
-def _most_running(events: list) -> int:  # type: ignore[type-arg]
+def _most_running(events: list[event_pb2.Event]) -> int:
     running: set[str] = set()
     most = 0
     for event in events:

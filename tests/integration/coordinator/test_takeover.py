@@ -54,7 +54,7 @@ async def test_another_coordinator_goes_on_in_every_stage(bench: Bench) -> None:
         enough = done
         await bench.until(
             started.orchestration_id,
-            lambda now, enough=enough: now.counts.completed >= enough,  # type: ignore[misc]
+            lambda now, enough=enough: now.counts.completed >= enough,  # type: ignore[misc]  # (bound now)
         )
         await coordinator.stop()
         coordinator = await bench.coordinator()
@@ -153,7 +153,7 @@ async def test_a_takeover_goes_on_with_the_points_that_were_to_come(
             worker.allow(1)
             await bench.until(
                 started.orchestration_id,
-                lambda now, done=done: now.counts.completed >= done,  # type: ignore[misc]
+                lambda now, done=done: now.counts.completed >= done,  # type: ignore[misc]  # (bound now)
             )
             if takeovers and done in (1, 3, 6):
                 await coordinator.stop()
@@ -261,6 +261,6 @@ async def test_a_coordinator_without_a_store_says_so_and_waits_for_it(
             ),
             asyncio.timeout(DEADLINE),
         ):
-            # There is no event to wait for: health is asked for, as a load balancer does.
-            while await status() != health_pb2.HealthCheckResponse.SERVING:  # noqa: ASYNC110
+            # As a load balancer does.
+            while await status() != health_pb2.HealthCheckResponse.SERVING:  # noqa: ASYNC110 (only asking tells)
                 await asyncio.sleep(0.05)

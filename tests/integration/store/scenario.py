@@ -356,7 +356,9 @@ class Scenario:
             assert record["active_since"] is None
             assert record["deadline_at"] is None
             assert all(LifecycleState(run["state"]).is_terminal for run in runs)
-            assert isinstance(events[-1][1], OrchestrationChanged) and events[-1][1].final  # noqa: PT018
+            _, last = events[-1]
+            assert isinstance(last, OrchestrationChanged)
+            assert last.final
         assert all(run["created"] <= run["planned"] for run in runs)
         assert record["planned"] == sum(run["planned"] for run in runs)
 

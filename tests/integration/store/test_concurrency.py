@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Awaitable
 from random import Random
 
 import pytest
@@ -148,10 +149,10 @@ async def test_cancelling_races_with_everything_and_is_decided_once(
     identifier = orchestration.orchestration_id
     random = Random(seed)
 
-    async def later(action: object) -> object:
+    async def later(action: Awaitable[object]) -> object:
         await asyncio.sleep(random.random() / 200)
         try:
-            return await action  # type: ignore[misc]
+            return await action
         except (WrongState, Conflict):
             return None
 

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -159,7 +160,7 @@ async def test_a_restore_under_running_stores_ends_watches_and_cursors(
         after_it = await _epoch(fresh_postgres_dsn)
         assert after_it != before.epoch
         for each in (one, other):
-            await until(lambda each=each: _answers(each, identifier))  # type: ignore[misc]
+            await until(partial(_answers, each, identifier))
             assert (await _snapshot(each.cases, identifier)).epoch == after_it
             await _conflict(_watch(each.cases, identifier, seen, before.epoch))
             with pytest.raises(CursorOutOfRange) as caught:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -126,13 +127,13 @@ class Bench:
             if isinstance(each, TrialFinished)
         ]
 
-    def worker_settings(self, **changes: object) -> WorkerSettings:
-        values: dict[str, object] = {
+    def worker_settings(self, **changes: Any) -> WorkerSettings:
+        values: dict[str, Any] = {
             "store_internal_address": self.store.internal_address,
             "worker_slots": 1,
             "worker_cache_dir": str(self.folder / "cache"),
         }
-        return WorkerSettings(**(values | changes))  # type: ignore[arg-type]
+        return WorkerSettings(**(values | changes))
 
 
 @pytest.fixture

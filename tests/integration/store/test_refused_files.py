@@ -159,7 +159,7 @@ async def test_a_wrong_header_hides_nothing_that_is_wrong_with_the_file(cases: U
         name="n" * 201,
         target_column="lable",
         task=17,  # type: ignore[arg-type]  # what an enumeration does not have, as the wire may bring it
-        format=9,  # type: ignore[arg-type]
+        format=9,  # type: ignore[arg-type]  # as above
         request_id="abc",
         roles=dataset_pb2.DatasetRoles(group_column="site", weight_column="w"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import grpc
@@ -151,7 +152,7 @@ async def test_a_coordinators_watch_ends_with_its_epoch(
             # A watch that is cut instead, and taken up again after the restore, hears of it too.
             cut = aiter(client.watch(identifier, after_sequence=0))
             await anext(cut)
-            await cut.aclose()  # type: ignore[attr-defined]
+            await cut.aclose()  # type: ignore[attr-defined]  # the port says less than there is
             await PostgresReader(database).begin_new_epoch(None)
             with pytest.raises(CursorOutOfRange):
                 await anext(aiter(client.watch(identifier, after_sequence=last)))
@@ -203,6 +204,6 @@ async def test_a_watcher_that_is_gone_for_good_leaves_nothing_behind(
                 stuck = runs.WatchOrchestration(request_for(identifier))
                 await stuck.read()
                 if given_up:
-                    await until(lambda known=before: _given_up(known + 1))  # type: ignore[misc]
+                    await until(partial(_given_up, before + 1))
             await until(lambda: few_watches(0))
     assert not [each for each in caplog.records if each.exc_info], caplog.text

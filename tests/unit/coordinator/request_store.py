@@ -17,6 +17,7 @@ from services.core.errors import AlreadyExists, InvalidRequest, NotFound
 from services.core.objective import Step, Task
 from services.core.plan import LifecycleState, Plan, RequestKey
 from services.core.run import Orchestration
+from services.core.space import Value
 
 UUID = "3f2b8c9e-1d4a-4c6b-9a77-0e5d2f1b6c88"
 PLAIN = RequestIdentity(
@@ -58,12 +59,12 @@ DATASETS = {
 }
 
 
-def _model_run(name: str, model_type: str, dataset: str, **fixed: object) -> ModelRun:
+def _model_run(name: str, model_type: str, dataset: str, **fixed: Value) -> ModelRun:
     return ModelRun(
         model_run_id=name,
         dataset_id=dataset,
         model_type=model_type,
-        fixed_parameters=fixed,  # type: ignore[arg-type]
+        fixed_parameters=fixed,
         steps=(),
     )
 

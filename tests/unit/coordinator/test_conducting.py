@@ -94,7 +94,7 @@ async def coordinator(
 def score(trial: Trial) -> float:
     """Best at C = 10, degree = 2."""
     cost, degree = trial.parameters["C"], trial.parameters["degree"]
-    return 1.0 - abs(float(cost) - 10) / 1000 - abs(int(degree) - 2) / 10  # type: ignore[arg-type]
+    return 1.0 - abs(float(cost) - 10) / 1000 - abs(int(degree) - 2) / 10  # type: ignore[arg-type]  # no tuples
 
 
 async def work(
@@ -213,7 +213,7 @@ async def test_answers_that_are_lost_after_the_store_acted_create_nothing_twice(
     async with coordinator(store):
         for number in (0, 12, 20):
             store.lost_answers = 1
-            await work(store, until=lambda enough=number: len(store.trials) > enough)  # type: ignore[misc]
+            await work(store, until=lambda enough=number: len(store.trials) > enough)  # type: ignore[misc]  # (bound now)
         await work(store)
     assert [sum(t.stage_index == index for t in store.trials) for index in range(3)] == [12, 6, 5]
 
@@ -226,7 +226,7 @@ async def test_a_takeover_makes_the_same_trials_as_an_uninterrupted_search() -> 
     handed_over = MemorySearchStore(plan, slots=1)
     for turn, enough in enumerate((5, 15, 22, 24, 1_000)):
         async with coordinator(handed_over, f"c-{turn}", slots=1):
-            await work(handed_over, until=lambda: len(handed_over.trials) > enough)  # noqa: B023
+            await work(handed_over, until=lambda: len(handed_over.trials) > enough)  # noqa: B023 (called within)
     assert by_suggestion(handed_over) == by_suggestion(alone)
 
 
@@ -288,7 +288,7 @@ async def test_an_extension_between_the_look_and_the_end_is_run_too() -> None:
             store.extend(2)
         return await read(orchestration_id)
 
-    store.get_orchestration = read_after_an_extension  # type: ignore[method-assign]
+    store.get_orchestration = read_after_an_extension  # type: ignore[method-assign]  # (that is the race)
     async with coordinator(store):
         await work(store)
     assert extended

@@ -91,7 +91,7 @@ async def test_a_broken_stream_goes_on_where_it_stopped(monkeypatch: pytest.Monk
 async def test_subscribers_of_one_orchestration_share_a_watch() -> None:
     log = MemoryLog("o")
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        followers = Followers(log, tasks)  # type: ignore[arg-type]
+        followers = Followers(log, tasks)  # type: ignore[arg-type]  # only the watch is used
         async with (
             followers.follow("o", after_sequence=0) as first,
             followers.follow("o", after_sequence=0) as second,

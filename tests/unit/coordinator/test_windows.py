@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,14 +11,14 @@ from hypothesis import strategies as st
 from services.coordinator.service.windows import open_target, to_create
 
 
-def target(method: str = "grid_search", **changes: object) -> int:
-    arguments: dict[str, object] = {
+def target(method: str = "grid_search", **changes: Any) -> int:
+    arguments: dict[str, Any] = {
         "slots": 2,
         "active_runs": 1,
         "max_concurrent": 0,
         "mean_seconds": None,
     }
-    return open_target(method, **(arguments | changes))  # type: ignore[arg-type]
+    return open_target(method, **(arguments | changes))
 
 
 @pytest.mark.parametrize("method", ["grid_search", "random_search"])

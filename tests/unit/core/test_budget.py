@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,8 @@ LIMITS = st.floats(min_value=1e-3, max_value=1e6)
 SECONDS = st.floats(min_value=-10, max_value=1e7)
 
 
-def reached(budget: Budget, **used: float) -> Limit | None:
-    values: dict[str, float] = {
+def reached(budget: Budget, **used: Any) -> Limit | None:
+    values: dict[str, Any] = {
         "failed": 0,
         "active_seconds": 0.0,
         "cost": 0.0,
@@ -25,7 +26,7 @@ def reached(budget: Budget, **used: float) -> Limit | None:
         "running": 0,
         "reserved_attempts": 0,
     }
-    return limit_reached(budget, **{**values, **used})  # type: ignore[arg-type]
+    return limit_reached(budget, **{**values, **used})
 
 
 def test_what_has_no_limits_has_room_for_everything() -> None:

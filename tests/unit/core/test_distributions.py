@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,9 +31,9 @@ from tests.unit.core.request_schemas import SCHEMAS
 _numbers = st.one_of(st.integers(-20, 20), st.floats())
 
 
-def _distribution(name: str, **given: object) -> Domain:
+def _distribution(name: str, **given: Any) -> Domain:
     (parameter,) = check_distributions(
-        {name: DistributionRequest(**given)},  # type: ignore[arg-type]
+        {name: DistributionRequest(**given)},
         SCHEMAS,
         field="d",
     )

@@ -34,10 +34,9 @@ _SCHEMAS = {
 }
 
 
-def _grid(**values: tuple[object, ...]) -> SearchSpace:
+def _grid(**values: tuple[Value, ...]) -> SearchSpace:
     return SearchSpace.of(
-        Parameter(name=name, domain=Grid(values=each))  # type: ignore[arg-type]
-        for name, each in values.items()
+        Parameter(name=name, domain=Grid(values=each)) for name, each in values.items()
     )
 
 

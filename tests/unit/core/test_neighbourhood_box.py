@@ -15,14 +15,15 @@ from services.core.space import (
     IntRange,
     Parameter,
     SearchSpace,
+    Value,
     contains,
 )
 from tests.unit.core.strategies import spaces
 
 
-def _box(parameter: Parameter, value: object, radius: float) -> Parameter:
+def _box(parameter: Parameter, value: Value, radius: float) -> Parameter:
     space = SearchSpace.of([parameter])
-    return box_around(space, {parameter.name: value}, radius).parameters[0]  # type: ignore[dict-item]
+    return box_around(space, {parameter.name: value}, radius).parameters[0]
 
 
 def test_a_range_reaches_a_share_of_its_width_to_either_side() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,12 +43,12 @@ def _space(*parameters: ParameterRequest) -> SearchSpace:
     return check_space(SpaceRequest(parameters=parameters), SCHEMAS, field="space")
 
 
-def _floats(low: float, high: float, **more: float) -> RangeRequest:
-    return RangeRequest(whole=False, low=low, high=high, **more)  # type: ignore[arg-type]
+def _floats(low: float, high: float, **more: Any) -> RangeRequest:
+    return RangeRequest(whole=False, low=low, high=high, **more)
 
 
-def _ints(low: int, high: int, **more: float) -> RangeRequest:
-    return RangeRequest(whole=True, low=low, high=high, **more)  # type: ignore[arg-type]
+def _ints(low: int, high: int, **more: Any) -> RangeRequest:
+    return RangeRequest(whole=True, low=low, high=high, **more)
 
 
 def _problems(*parameters: ParameterRequest) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -112,9 +113,9 @@ def test_what_goes_on_after_its_target_is_not_ended_by_it_again() -> None:
         ({"target_score": math.inf}, "target_score"),
     ],
 )
-def test_a_rule_out_of_range_is_refused_by_its_name(rules: dict[str, float], field: str) -> None:
+def test_a_rule_out_of_range_is_refused_by_its_name(rules: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        StoppingRules(**rules)  # type: ignore[arg-type]
+        StoppingRules(**rules)
     assert [each.field for each in caught.value.violations] == [field]
 
 

@@ -33,7 +33,7 @@ def _splitters(draw: st.DrawFn) -> Splitter:
         if key in SPLITTERS[name].settings
     }
     n_splits = draw(st.integers(2, 12)) if SPLITTERS[name].counted else None
-    return Splitter(type=name, n_splits=n_splits, **given_settings)  # type: ignore[arg-type]
+    return Splitter(type=name, n_splits=n_splits, **given_settings)  # type: ignore[arg-type]  # each of its own kind
 
 
 @given(

@@ -156,7 +156,7 @@ class BayesianSearcher:
 
     def _fitted(self, view: _View, evidence: _Evidence) -> _Model:
         # What it imports takes a while; the start-up trials need not wait for it.
-        from services.coordinator.adapters.searchers.gaussian_process import (  # noqa: PLC0415
+        from services.coordinator.adapters.searchers.gaussian_process import (  # noqa: PLC0415 (see above)
             GaussianProcess,
         )
 

@@ -35,7 +35,7 @@ class GridSearcher:
         *,
         count: int,
         first_index: int,
-        known: Sequence[Trial],  # noqa: ARG002
+        known: Sequence[Trial],  # noqa: ARG002 (its points follow from their index)
     ) -> Sequence[Suggestion]:
         """As in Searcher."""
         return [
@@ -60,7 +60,7 @@ class FixedPointSearcher:
         *,
         count: int,
         first_index: int,
-        known: Sequence[Trial],  # noqa: ARG002
+        known: Sequence[Trial],  # noqa: ARG002 (its points follow from their index)
     ) -> Sequence[Suggestion]:
         """As in Searcher."""
         if first_index > 0 or count < 1:

@@ -37,7 +37,7 @@ def _of_method(task: SearchTask) -> Searcher:
             return RandomSearcher(task)
         case "sobol":
             # scipy.stats takes seconds to import: only those who search by it wait for it.
-            from services.coordinator.adapters.searchers.sobol import SobolSearcher  # noqa: PLC0415
+            from services.coordinator.adapters.searchers.sobol import SobolSearcher  # noqa: PLC0415 (see above)
 
             return SobolSearcher(task)
         case "bayesian":

@@ -31,7 +31,7 @@ def told_history(known: Sequence[Trial]) -> list[Trial]:
 def _estimator(space: SearchSpace, trials: Sequence[Trial]) -> Estimator:
     # It takes seconds to import; the start-up trials need not wait for it.
     try:
-        from services.coordinator.adapters.searchers.skopt_process import (  # noqa: PLC0415
+        from services.coordinator.adapters.searchers.skopt_process import (  # noqa: PLC0415 (see above)
             SkoptProcess,
         )
     except ImportError as error:

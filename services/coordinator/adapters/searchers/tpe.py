@@ -29,7 +29,7 @@ def capped_history(known: Sequence[Trial]) -> list[Trial]:
 
 def _estimator(space: SearchSpace, trials: Sequence[Trial]) -> Estimator:
     # SciPy takes a moment to import; the start-up trials need not wait for it.
-    from services.coordinator.adapters.searchers.parzen import ParzenEstimator  # noqa: PLC0415
+    from services.coordinator.adapters.searchers.parzen import ParzenEstimator  # noqa: PLC0415 (see above)
 
     return ParzenEstimator(space, trials)
 
