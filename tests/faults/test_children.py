@@ -54,6 +54,8 @@ def test_each_trial_that_misbehaves_fails_by_itself(start_scenario: StartScenari
 
 def test_a_flood_of_output_drowns_nobody(start_scenario: StartScenario) -> None:
     scenario = start_scenario(worker_environ=injected(), worker_count=1, slots=2)
+    scenario.tune(naive_bayes(scenario, *GOOD), trials=10, succeeded=10)
+    scenario.await_ended_trials(10)
     (worker,) = scenario.fleet.workers
     before = psutil.Process(worker.pid).memory_info().rss
     floods = [smoothing("flood"), smoothing("flood_without_newlines")]
