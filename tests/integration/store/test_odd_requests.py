@@ -53,12 +53,12 @@ async def test_numbers_that_name_nothing_are_refused_together(
     listing = run_service_pb2.ListTrialsRequest(
         orchestration_id=identifier,
         states=[trial_pb2.TRIAL_STATE_QUEUED, 77],  # type: ignore[list-item]  # as the wire may bring it
-        order_by=9,  # type: ignore[arg-type]
+        order_by=9,  # type: ignore[arg-type]  # what an enumeration does not have
         min_score=float("nan"),
     )
     error = await error_of(stubs.runs.ListTrials(listing, timeout=SECONDS))
     assert [each.field for each in error.violations] == ["states[1]", "order_by", "min_score"]
-    types = model_service_pb2.ListModelTypesRequest(task=9)  # type: ignore[arg-type]
+    types = model_service_pb2.ListModelTypesRequest(task=9)  # type: ignore[arg-type]  # as above
     error = await error_of(stubs.models.ListModelTypes(types, timeout=SECONDS))
     assert [each.field for each in error.violations] == ["task"]
 

@@ -39,7 +39,7 @@ class _SlowFiles:
     @contextmanager
     def built_in(self, dataset_id: str) -> Iterator[CanonicalDataset]:
         raise KeyError(dataset_id)
-        yield  # type: ignore[unreachable]
+        yield  # type: ignore[unreachable]  # it makes a generator of this
 
     def built_in_ids(self) -> Sequence[str]:
         return ()
@@ -48,7 +48,7 @@ class _SlowFiles:
 async def test_the_next_file_waits_for_one_whose_upload_was_given_up(tmp_path: Path) -> None:
     files = _SlowFiles()
     # What is refused is never stored.
-    datasets = Datasets(None, files, max_bytes=1000)  # type: ignore[arg-type]
+    datasets = Datasets(None, files, max_bytes=1000)  # type: ignore[arg-type]  # the store of rows is never asked
 
     async def upload() -> None:
         header = Upload(
