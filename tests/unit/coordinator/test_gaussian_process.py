@@ -84,6 +84,7 @@ def _best(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "function", "enough"),
     [
@@ -99,6 +100,7 @@ def test_the_model_beats_random_search_and_comes_near_the_best(
     assert modelled > enough
 
 
+@pytest.mark.slow
 def test_four_points_at_a_time_still_beat_random_search() -> None:
     modelled = _best("bayesian", BRANIN, branin, together=4)
     assert modelled > _best("random_search", BRANIN, branin)
@@ -123,6 +125,7 @@ def test_scores_that_are_all_equal_can_be_modelled() -> None:
     assert len(whole) == 9
 
 
+@pytest.mark.slow
 def test_one_diverged_fit_does_not_blind_the_model() -> None:
     def with_cliff(point: Assignment) -> float:
         value = branin(point)

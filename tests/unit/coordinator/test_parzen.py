@@ -175,7 +175,7 @@ def _draws(estimator: ParzenEstimator, count: int) -> dict[str, list[object]]:
     return {name: [point[name] for point in points] for name in _SPACE.names}
 
 
-@pytest.mark.parametrize("count", [10, 60, 200])
+@pytest.mark.parametrize("count", [10, 60, pytest.param(200, marks=pytest.mark.slow)])
 def test_points_are_distributed_as_those_of_optuna(count: int) -> None:
     trials = _trials(count)
     ours = _draws(ParzenEstimator(_SPACE, trials), 150)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crescendo.client.errors import CrescendoError, Unavailable, WatchGap
@@ -70,6 +70,8 @@ def test_with_a_cursor_there_is_no_snapshot() -> None:
     assert len(items) == 9
 
 
+# Each example starts a server.
+@settings(max_examples=30)
 @given(
     drops=st.lists(st.integers(0, 4), max_size=8),
     code=st.sampled_from([grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED]),
