@@ -69,7 +69,7 @@ class CreateModelRunRequest(_message.Message):
     """Checks the request without creating anything."""
     @_builtins.property
     def fixed_parameters(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Value]:
-        """Sets estimator parameters; flat JSON values, e.g. {"n_estimators": 50}."""
+        """Sets estimator parameters; flat JSON values, e.g. {"n_estimators": 50}. Of counts and fractions {"float_value": 1} says fraction; a plain 1 is a count."""
 
     @_builtins.property
     def preprocessing(self) -> _containers.RepeatedCompositeFieldContainer[_objective_pb2.PreprocessingStep]:

@@ -165,7 +165,7 @@ class StartProgressiveSearchRequest(_message.Message):
     """Chooses the trials and the time where the request does not: of 5, 50 or 100 trials two fifths limit a grid made of ranges, and the random and the bayesian stage share the rest, instead of 50 and 30; `budget.max_seconds` becomes 10 minutes, 1 hour or 2 hours. A grid of listed values runs whole."""
     @_builtins.property
     def initial_param_grid(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.ListValue]:
-        """Maps each parameter to the values of the grid stage, e.g. {"max_depth": [5, 10, null]}; the model type's default grid when empty."""
+        """Maps each parameter to the values of the grid stage, e.g. {"max_depth": [5, 10, null]}; the model type's default grid when empty. Of a parameter that takes counts and fractions a whole number is a count, unless fractions stand beside it; {"float_value": 1} says fraction, {"int_value": 1} count."""
 
     @_builtins.property
     def budget(self) -> _orchestration_pb2.Budget:

@@ -207,7 +207,7 @@ class StartTuningRequest(_message.Message):
     """Is how far `local` moves from the current parameters, as a share of each range, in (0, 1]. Default 0.2."""
     @_builtins.property
     def param_grid(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.ListValue]:
-        """Maps each parameter to its values, e.g. {"C": [0.1, 1, 10]}; the model type's default grid when empty. `bayesian`, `bayesian_skopt`, `tpe` and `local` search the range a list of numbers spans."""
+        """Maps each parameter to its values, e.g. {"C": [0.1, 1, 10]}; the model type's default grid when empty. Of a parameter that takes counts and fractions a whole number is a count, unless fractions stand beside it; {"float_value": 1} says fraction, {"int_value": 1} count. `bayesian`, `bayesian_skopt`, `tpe` and `local` search the range a list of numbers spans."""
 
     @_builtins.property
     def additional_metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
