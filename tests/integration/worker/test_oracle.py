@@ -206,9 +206,8 @@ def test_grid_scores_equal_grid_search_cv(name: str, tmp_path: Path) -> None:
     assert_scores_are_those_of_grid_search_cv(CASES[name], tmp_path)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:'penalty' was deprecated", "ignore:Inconsistent values: penalty"
-)
+@pytest.mark.filterwarnings("ignore:'penalty' was deprecated")
+@pytest.mark.filterwarnings("ignore:Inconsistent values")
 @pytest.mark.filterwarnings("ignore:Setting penalty=None")
 def test_grids_of_penalties_score_as_grid_search_cv_does(tmp_path: Path) -> None:
     case = Case(
